@@ -1,0 +1,5 @@
+mod calls;
+mod layouts;
+mod registration;
+mod runtime_api;
+mod util;

@@ -1,0 +1,415 @@
+//! A trader of its own, reached through a real Redis server.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod redis_server;
+mod trader_support;
+
+use prb_chain::{
+    journal::{Journal, Record},
+    redis_queue::{Lease, RedisSink, ServiceOptions, Space, Standing, TraderService},
+    trader::Trader,
+};
+use prb_core::testkit::Observed;
+use prb_core::{
+    id::{Height, PoolId},
+    port::{CallResult, JobState, Outcome, SinkError, TxSink},
+    testkit::conform::sink::{SinkBench, tx_sink},
+    tx::Call,
+};
+use redis_server::Redis;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use trader_support::*;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Longer than a loaded machine keeps a test waiting; where it has to end, [`end_lease`] ends it.
+const LEASE: Duration = Duration::from_secs(6);
+
+fn quick() -> ServiceOptions {
+    ServiceOptions { lease: LEASE, poll: Duration::from_millis(20) }
+}
+
+/// Ends the trader's lease, as time would.
+fn end_lease(redis: &Redis) {
+    assert!([":0", ":1"].contains(&redis.command("DEL test:lease:trader").as_str()));
+}
+
+/// A journal that need not wait for others where Redis tells of none.
+async fn at_work_before() -> Arc<Journal> {
+    static JOURNALS: AtomicU8 = AtomicU8::new(1);
+    let journal = Journal::memory();
+    let name = [JOURNALS.fetch_add(1, Ordering::SeqCst); 16];
+    journal.write(vec![Record::Name(name)]).await.unwrap();
+    journal
+}
+
+/// A trader process.
+struct Process {
+    trader: Arc<Trader>,
+    service: TraderService,
+}
+
+impl Process {
+    fn start(net: &Net, space: &Space, journal: &Arc<Journal>) -> Self {
+        let trader = Arc::new(net.trader(journal));
+        let service = TraderService::start(space, trader.clone(), quick());
+        Self { trader, service }
+    }
+
+    /// Ends it without a word: its lease is not given back.
+    async fn crash(self) {
+        let Self { trader, service } = self;
+        let gone = Arc::downgrade(&trader);
+        drop((service, trader));
+        eventually(|| gone.strong_count() == 0).await;
+    }
+
+    /// Ends it in order, and frees its journal.
+    async fn stop(self) {
+        self.service.stop().await;
+        let mut trader = self.trader;
+        loop {
+            match Arc::try_unwrap(trader) {
+                Ok(trader) => return trader.stop().await,
+                Err(shared) => trader = shared,
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Asks again where the sink is out of reach, as the pipelines do.
+async fn submit(net: &Net, sink: &dyn TxSink, number: u64, calls: &[Call]) {
+    let start = Instant::now();
+    loop {
+        match sink.submit(id(number), POOL, calls.to_vec()).await {
+            Ok(()) => return,
+            Err(SinkError::Unreachable(_)) if start.elapsed() < PATIENCE => {
+                net.devnet.step().unwrap();
+                net.breathe().await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Steps until the sink knows how the job ended.
+async fn outcome(net: &Net, sink: &dyn TxSink, number: u64) -> Option<Outcome> {
+    let start = Instant::now();
+    loop {
+        match sink.outcome(id(number)).await {
+            Ok(Some(JobState::Ended(outcome))) => return Some(outcome),
+            Ok(None) => return None,
+            Ok(Some(JobState::Pending)) | Err(SinkError::Unreachable(_)) => {
+                assert!(start.elapsed() < PATIENCE, "job {number} does not end");
+                net.devnet.step().unwrap();
+                net.breathe().await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+async fn done(net: &Net, sink: &dyn TxSink, number: u64) {
+    match outcome(net, sink, number).await {
+        Some(Outcome::Finalized { results, .. }) => assert_eq!(results, [CallResult::Ok], "job {number}"),
+        other => panic!("job {number}: {other:?}"),
+    }
+}
+
+struct Bench {
+    net: Net,
+    redis: Redis,
+    folder: tempfile::TempDir,
+    running: Option<Process>,
+}
+
+#[async_trait::async_trait]
+impl SinkBench for Bench {
+    async fn open(&mut self) -> Arc<dyn TxSink> {
+        if let Some(process) = self.running.take() {
+            process.stop().await;
+        }
+        let space = Space::new(&self.redis.url(), "test").unwrap();
+        let journal = Journal::open(self.folder.path().join("journal")).unwrap();
+        journal.write(vec![Record::Name([0; 16])]).await.unwrap();
+        self.running = Some(Process::start(&self.net, &space, &journal));
+        Arc::new(RedisSink::new(&space))
+    }
+
+    fn pool(&self) -> PoolId {
+        POOL
+    }
+
+    fn ownerless_pool(&self) -> Option<PoolId> {
+        Some(PoolId(99))
+    }
+
+    fn calls(&self, n: u64) -> Vec<Call> {
+        vec![register(3 * n as u8), stop(3 * n as u8 + 1), register(3 * n as u8 + 2)]
+    }
+
+    async fn advance(&mut self) {
+        self.net.devnet.step().unwrap();
+        self.net.breathe().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v2_f052_the_sink_keeps_its_contract_through_redis() {
+    let Some(redis) = Redis::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    tx_sink(&mut Bench { net: Net::new(), redis, folder, running: None }).await;
+}
+
+/// Flushed at every step of the way: v2_f055 as well, as nothing in Redis has to last.
+#[tokio::test]
+async fn x22_a_flush_at_any_step_loses_nothing_and_doubles_nothing() {
+    let Some(redis) = Redis::start() else { return };
+    let observed = Observed::begin();
+    let net = Net::new();
+    let space = Space::new(&redis.url(), "test").unwrap();
+    let process = Process::start(&net, &space, &at_work_before().await);
+    let sink = RedisSink::new(&space);
+    submit(&net, &sink, 1, &[register(1)]).await;
+    for number in 2..6 {
+        assert_eq!(redis.command("FLUSHALL"), "+OK");
+        submit(&net, &sink, number, &[register(number as u8)]).await;
+        assert_eq!(redis.command("FLUSHALL"), "+OK");
+        // Nobody knows whether it came through: by the same id it does no harm.
+        submit(&net, &sink, number, &[register(number as u8)]).await;
+        assert!(sink.unsettled().await.unwrap().iter().any(|job| job.job == id(number)));
+        net.devnet.step().unwrap();
+    }
+    for number in 1..6 {
+        done(&net, &sink, number).await;
+    }
+    assert_eq!(process.trader.journal().read(|image| image.ended().count()), 5);
+    assert!(sink.settled_at().await.unwrap() > Height(0));
+    assert!(observed.counter("prb_redis_flushes_total") >= 4);
+    assert!(observed.lines(&["WARN", "redis was flushed or started anew"]).len() >= 4);
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn x22_redis_that_goes_away_and_comes_back_empty_is_told_and_got_over() {
+    let Some(mut redis) = Redis::start() else { return };
+    let observed = Observed::begin();
+    let net = Net::new();
+    let space = Space::new(&redis.url(), "test").unwrap();
+    let process = Process::start(&net, &space, &at_work_before().await);
+    let sink = RedisSink::new(&space);
+    submit(&net, &sink, 1, &[register(1)]).await;
+    eventually(|| net.in_pool() == 1).await;
+    redis.down();
+    let refused = sink.submit(id(2), POOL, vec![register(2)]).await;
+    assert!(matches!(refused, Err(SinkError::Unreachable(_))), "{refused:?}");
+    eventually(|| {
+        ["sink", "service", "trader"]
+            .iter()
+            .all(|role| observed.gauge(&format!("prb_redis_up{{role={role}}}")) == Some(0.0))
+    })
+    .await;
+    // What is under way goes on to its end.
+    net.step_until(async || process.trader.journal().read(|image| image.ended().count()) == 1).await;
+    redis.up();
+    done(&net, &sink, 1).await;
+    submit(&net, &sink, 2, &[register(2)]).await;
+    done(&net, &sink, 2).await;
+    assert_eq!(net.signed().len(), 2);
+    for role in ["sink", "service", "trader"] {
+        assert!(observed.counter(&format!("prb_redis_failures_total{{role={role}}}")) >= 1, "{role}");
+        let role_is = format!("role=\"{role}\"");
+        assert!(!observed.lines(&["WARN", "redis is not reachable", &role_is]).is_empty(), "{role}");
+        assert!(!observed.lines(&["INFO", "redis answers again", &role_is]).is_empty(), "{role}");
+        assert_eq!(observed.gauge(&format!("prb_redis_up{{role={role}}}")), Some(1.0), "{role}");
+    }
+    process.stop().await;
+}
+
+/// The second one stands by, says so, and takes over from the first with an extrinsic of that under way.
+#[tokio::test]
+async fn v2_f054_a_second_trader_stands_by_and_takes_over_without_doing_anything_twice() {
+    let Some(redis) = Redis::start() else { return };
+    let observed = Observed::begin();
+    let net = Net::new();
+    let space = Space::new(&redis.url(), "test").unwrap();
+    let sink = RedisSink::new(&space);
+    let first = Process::start(&net, &space, &at_work_before().await);
+    submit(&net, &sink, 1, &[register(1)]).await;
+    let second = Process::start(&net, &space, &at_work_before().await);
+    let standing_by = ["WARN", "another one is at work in this namespace; standing by"];
+    eventually(|| !observed.lines(&standing_by).is_empty()).await;
+    done(&net, &sink, 1).await;
+    submit(&net, &sink, 2, &[register(2)]).await;
+    eventually(|| net.in_pool() == 1).await;
+    // It crashes: its lease is not given back.
+    first.crash().await;
+    end_lease(&redis);
+    // What went to the first is not known to the second, which says so only once it can no longer happen unseen.
+    assert_eq!(outcome(&net, &sink, 2).await, None);
+    assert_eq!(net.signed().len(), 2, "the first one's extrinsic was included");
+    let settled = sink.settled_at().await.unwrap();
+    assert!(settled.0 >= net.signed()[1].0, "whoever decides anew sees it");
+    submit(&net, &sink, 3, &[register(3)]).await;
+    done(&net, &sink, 3).await;
+    assert_eq!(net.signed().len(), 3);
+    assert_eq!(observed.counter("prb_redis_takeovers_total"), 1);
+    assert_eq!(observed.lines(&["WARN", "took over from a trader with another journal"]).len(), 1);
+    assert_eq!(observed.counter("prb_redis_standing_by_total{role=trader}"), 1);
+    second.stop().await;
+}
+
+/// Steps nothing until the trader says that it waits for a block.
+async fn waits(sink: &RedisSink, number: u64) {
+    let start = Instant::now();
+    loop {
+        match sink.outcome(id(number)).await {
+            Err(SinkError::Unreachable(cause)) if cause.contains("until block") => return,
+            Err(SinkError::Unreachable(_)) => assert!(start.elapsed() < PATIENCE, "it does not wait"),
+            other => panic!("it does not wait: {other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn x22_redis_that_forgets_everything_does_not_cut_the_wait_of_a_takeover_short() {
+    let Some(mut redis) = Redis::start() else { return };
+    let net = Net::new();
+    let space = Space::new(&redis.url(), "test").unwrap();
+    let sink = RedisSink::new(&space);
+    let first = Process::start(&net, &space, &at_work_before().await);
+    submit(&net, &sink, 1, &[register(1)]).await;
+    eventually(|| net.in_pool() == 1).await;
+    first.crash().await;
+    end_lease(&redis);
+    let second = Process::start(&net, &space, &at_work_before().await);
+    waits(&sink, 1).await;
+    redis.down();
+    redis.up();
+    waits(&sink, 1).await;
+    assert_eq!(outcome(&net, &sink, 1).await, None);
+    assert_eq!(net.signed().len(), 1, "the first one's extrinsic was included");
+    second.stop().await;
+}
+
+/// An empty Redis tells a new journal nothing about who was at work before.
+#[tokio::test]
+async fn x22_a_new_journal_waits_once_where_redis_tells_of_nobody() {
+    let Some(redis) = Redis::start() else { return };
+    let observed = Observed::begin();
+    let net = Net::new();
+    let space = Space::new(&redis.url(), "test").unwrap();
+    let (sink, journal) = (RedisSink::new(&space), Journal::memory());
+    // A restart in the middle of it begins it anew.
+    for _ in 0..2 {
+        let process = Process::start(&net, &space, &journal);
+        waits(&sink, 1).await;
+        process.stop().await;
+    }
+    let process = Process::start(&net, &space, &journal);
+    assert_eq!(outcome(&net, &sink, 1).await, None);
+    process.stop().await;
+    assert_eq!(redis.command("FLUSHALL"), "+OK");
+    let before = observed.lines(&["INFO", "this journal was never at work"]).len();
+    let process = Process::start(&net, &space, &journal);
+    submit(&net, &sink, 2, &[register(2)]).await;
+    done(&net, &sink, 2).await;
+    assert_eq!(observed.lines(&["INFO", "this journal was never at work"]).len(), before);
+    assert_eq!(observed.counter("prb_redis_takeovers_total"), 0);
+    process.stop().await;
+}
+
+/// One that restarts on its own journal has nothing to wait for.
+#[tokio::test]
+async fn v2_f053_a_trader_that_restarts_goes_on_at_once_and_repeats_nothing() {
+    let Some(redis) = Redis::start() else { return };
+    let observed = Observed::begin();
+    let net = Net::new();
+    let space = Space::new(&redis.url(), "test").unwrap();
+    let (sink, journal) = (RedisSink::new(&space), at_work_before().await);
+    for number in 1..5 {
+        let process = Process::start(&net, &space, &journal);
+        submit(&net, &sink, number, &[register(number as u8)]).await;
+        if number % 2 == 0 {
+            process.stop().await;
+        } else {
+            process.crash().await;
+            end_lease(&redis);
+        }
+    }
+    let process = Process::start(&net, &space, &journal);
+    for number in 1..5 {
+        done(&net, &sink, number).await;
+    }
+    assert_eq!(observed.counter("prb_redis_takeovers_total"), 0);
+    let submitted = net.wire.submissions.load(Ordering::SeqCst);
+    assert_eq!(net.signed().len(), submitted);
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn v2_f054_of_two_lifecycles_one_works_and_the_other_takes_over() {
+    let Some(redis) = Redis::start() else { return };
+    let space = Space::new(&redis.url(), "test").unwrap();
+    let ttl = LEASE;
+    let first = Lease::seek(&space, "lifecycle", ttl);
+    first.standing().wait_for(|standing| *standing == Standing::Held).await.unwrap();
+    let second = Lease::seek(&space, "lifecycle", ttl);
+    let other =
+        |standing: &Standing| matches!(standing, Standing::Other(holder) if holder.starts_with("lifecycle"));
+    second.standing().wait_for(other).await.unwrap();
+    // Another role, or another namespace, is another lease.
+    let elsewhere = Lease::seek(&Space::new(&redis.url(), "elsewhere").unwrap(), "lifecycle", ttl);
+    elsewhere.standing().wait_for(|standing| *standing == Standing::Held).await.unwrap();
+    assert_eq!(*first.standing().borrow(), Standing::Held);
+    first.release().await;
+    second.standing().wait_for(|standing| *standing == Standing::Held).await.unwrap();
+    // One that is gone without a word is waited for.
+    let third = Lease::seek(&space, "lifecycle", ttl);
+    third.standing().wait_for(other).await.unwrap();
+    drop(second);
+    third.standing().wait_for(|standing| *standing == Standing::Held).await.unwrap();
+}
+
+/// Questions that nobody waits for any more are left alone: whoever asked may know better by now.
+#[tokio::test]
+async fn x22_old_and_foreign_entries_are_left_alone() {
+    let Some(redis) = Redis::start() else { return };
+    let observed = Observed::begin();
+    let net = Net::new();
+    let space = Space::new(&redis.url(), "test").unwrap();
+    assert_eq!(redis.command("XADD test:asks 1000-0 to x n 1 ask \"\\x02\""), "$6");
+    assert_eq!(redis.command("XADD test:asks * to x n 2 ask nonsense"), "$15");
+    let process = Process::start(&net, &space, &at_work_before().await);
+    let sink = RedisSink::new(&space);
+    submit(&net, &sink, 1, &[register(1)]).await;
+    done(&net, &sink, 1).await;
+    assert_eq!(observed.counter("prb_redis_stale_total"), 1);
+    assert_eq!(observed.lines(&["INFO", "nobody waits for this entry any more"]).len(), 1);
+    assert_eq!(observed.counter("prb_redis_unread_total"), 1);
+    assert_eq!(observed.lines(&["WARN", "an entry is not understood"]).len(), 1);
+    assert_eq!(redis.command("EXISTS test:answers:x"), ":0");
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn x22_a_sink_without_a_trader_says_so() {
+    let Some(redis) = Redis::start() else { return };
+    let observed = Observed::begin();
+    let sink = RedisSink::new(&Space::new(&redis.url(), "test").unwrap());
+    let error = sink.outcome(id(1)).await.unwrap_err();
+    assert!(error.to_string().contains("is `prb trade` running?"), "{error}");
+    assert_eq!(observed.counter("prb_redis_unanswered_total"), 1);
+    assert_eq!(observed.lines(&["WARN", "transactions wait", "no trader answered"]).len(), 1);
+    let bad = |url: &str, name: &str| Space::new(url, name).unwrap_err().to_string();
+    assert!(bad("127.0.0.1", "a").contains("redis://"));
+    assert!(bad(&redis.url(), "a b").contains("namespace"));
+}

@@ -1,0 +1,130 @@
+//! What else a configuration says.
+
+use super::{Item, PATIENCE, Verdict};
+use crate::{
+    config::{Config, ConfigError, Redis},
+    logs, units,
+};
+use futures::future::join_all;
+use prb_core::port::worker::WorkerDriver;
+use prb_worker::PrpcDriver;
+use std::sync::Arc;
+use tokio::{net::TcpStream, time::timeout};
+
+pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
+    let mut items = vec![
+        if config.chain.verify_state {
+            Item::setting("chain.verify_state", "true")
+        } else {
+            Item::new("chain.verify_state", "false", Verdict::Note, "a lying node can poison workers")
+        },
+        match &config.chain.start {
+            Some(start) => Item::setting("chain.start", format!("{} {} (pinned)", start.number, start.hash)),
+            None => Item::setting("chain.start", "built in for live networks, else trusted on first use"),
+        },
+        Item::setting("feed.request_mib", config.feed.request_mib.to_string()),
+        Item::setting("feed.fast_sync", config.fast_sync_meaning()),
+        match config.workers.connector() {
+            Ok(_) => Item::setting("workers", config.workers.meaning()),
+            Err(cause) => Item::wrong("workers", config.workers.meaning(), cause),
+        },
+        match config.attestation.pccs() {
+            Ok(_) => Item::setting("attestation", config.attestation.meaning()),
+            Err(cause) => Item::wrong("attestation", config.attestation.meaning(), cause),
+        },
+        Item::setting("transactions.mortality", format!("{} blocks", config.transactions.mortality)),
+        match config.tip() {
+            Ok(tip) => Item::setting("transactions.tip", units::format(tip)),
+            Err(cause) => Item::wrong("transactions.tip", &config.transactions.tip, cause),
+        },
+        Item::setting("transactions.low_balance", planck(config.low_balance())),
+        match config.tip_budget() {
+            Ok(None) => Item::setting("transactions.raise_tip", "nothing"),
+            Ok(Some(budget)) => {
+                let (most, daily) = (units::format(budget.most), units::format(budget.daily));
+                Item::setting("transactions.raise_tip", format!("{most}, at most {daily} a day"))
+            }
+            Err(cause) => Item::wrong("transactions.raise_tip", &config.transactions.raise_tip, cause),
+        },
+        match logs::check(&config.log) {
+            Ok(()) => Item::setting("log.filter", &config.log.filter),
+            Err(cause) => Item::wrong("log.filter", &config.log.filter, cause),
+        },
+    ];
+    if let Some(path) = &config.passphrase_file {
+        let shown = path.display().to_string();
+        items.push(match std::fs::File::open(path) {
+            Ok(_) => Item::setting("passphrase_file", shown),
+            Err(cause) => Item::wrong("passphrase_file", shown, cause),
+        });
+    }
+    if config.transactions.dry_run {
+        items.push(Item::new("transactions.dry_run", "true", Verdict::Note, "nothing is sent"));
+    }
+    if let Some(score) = config.fleet.min_score {
+        items.push(Item::setting("fleet.min_score", score.to_string()));
+    }
+    if let Some(redis) = &config.redis {
+        items.push(self::redis(redis, offline).await);
+    }
+    let declared = &config.inventory;
+    if !declared.operators.is_empty() || !declared.pools.is_empty() || !declared.workers.is_empty() {
+        let (operators, pools, workers) =
+            (declared.operators.len(), declared.pools.len(), declared.workers.len());
+        let shown = format!("{operators} operators, {pools} pools, {workers} workers");
+        items.push(Item::setting("inventory", shown));
+    }
+    if !offline {
+        let asked = declared.workers.iter().map(|worker| self::worker(config, &worker.endpoint));
+        items.extend(join_all(asked).await);
+    }
+    items
+}
+
+fn planck(amount: Result<u128, ConfigError>) -> String {
+    amount.map_or_else(|error| error.to_string(), units::format)
+}
+
+/// The server that a trader of its own is reached through: whether somebody listens there.
+async fn redis(redis: &Redis, offline: bool) -> Item {
+    const KEY: &str = "redis.url";
+    // The address may hold a password.
+    let place = redis.url.rsplit_once('@').or(redis.url.split_once("://")).map_or("", |(_, place)| place);
+    let host = place.split(['/', '?']).next().unwrap_or_default().to_owned();
+    let says = format!("transactions are made by `prb trade` in namespace {}", redis.namespace);
+    if offline {
+        return Item::new(KEY, host, Verdict::Note, format!("{says}; not asked"));
+    }
+    let address = if host.contains(':') { host.clone() } else { format!("{host}:6379") };
+    let cause = match timeout(PATIENCE, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => return Item::new(KEY, host, Verdict::Fine, says),
+        Ok(Err(cause)) => cause.to_string(),
+        Err(_) => format!("no connection within {PATIENCE:?}"),
+    };
+    Item::wrong(KEY, host, format!("{cause}; check the address and that the Redis server runs"))
+}
+
+/// A worker that is declared.
+async fn worker(config: &Config, endpoint: &str) -> Item {
+    const KEY: &str = "inventory.workers";
+    let connector = match config.workers.connector() {
+        Ok(connector) => Arc::new(connector),
+        Err(cause) => return Item::wrong(KEY, endpoint, cause),
+    };
+    let driver = match PrpcDriver::with_connector(endpoint, config.workers.options(), connector) {
+        Ok(driver) => driver,
+        Err(cause) => return Item::wrong(KEY, endpoint, cause),
+    };
+    match timeout(PATIENCE, driver.info()).await {
+        Ok(Ok(info)) => {
+            let says = format!("pRuntime {}, at block {}", info.version, info.blocknum);
+            Item::new(KEY, endpoint, Verdict::Fine, says)
+        }
+        Ok(Err(cause)) => Item::wrong(KEY, endpoint, cause),
+        Err(_) => Item::wrong(
+            KEY,
+            endpoint,
+            format!("no answer within {PATIENCE:?}; does it run, and is it reached?"),
+        ),
+    }
+}

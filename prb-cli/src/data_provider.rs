@@ -1,0 +1,311 @@
+//! `prb data-provider`: ingest and a server of what it stores, for the workers' machines and for other tools.
+
+use crate::{
+    args::DataProviderArgs,
+    config::{Config, ConfigError, Purpose, Serve, Urls},
+    deployment::{bridge_options, interrupted},
+    source::block_source,
+    token::{TokenError, token_in},
+};
+use prb_chain::verify::CryptoVerifier;
+use prb_core::{
+    pipeline::{Bridge, BridgeError},
+    port::StoreError,
+};
+use prb_store::{
+    LmdbOptions, LmdbStore, Server, ServerOptions,
+    server::Token,
+    tls::{ServerTls, TlsError},
+};
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
+use tracing::{info, warn};
+
+/// How often is looked whether ingest has ended for good.
+const FAILURE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why a data provider does not start, or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum DataProviderError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data directory cannot be used.
+    #[error("data directory {path}: {cause}; check `data_dir` and who may write there")]
+    DataDir {
+        /// The folder.
+        path: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The token cannot be read.
+    #[error("serve.token_file {path}: {cause}")]
+    TokenFile {
+        /// The file.
+        path: String,
+        /// Why not.
+        cause: TokenError,
+    },
+    /// TLS cannot be spoken.
+    #[error("serve.tls_certificate, serve.tls_key: {0}")]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {listen}: {cause}; choose another address with --listen")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bridge refuses.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    /// Ingest has ended for good.
+    #[error("data directory {path}: {cause}")]
+    Ended {
+        /// The folder.
+        path: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// The configuration in `file` with what the command line says. With both nodes or a mirror on the command line
+/// the file may be missing.
+pub fn configured(file: &Path, args: &DataProviderArgs) -> Result<Config, ConfigError> {
+    let DataProviderArgs { relay, para, mirror, headers_cache, listen, data_dir } = args.clone();
+    let named = !relay.is_empty() && !para.is_empty();
+    let mut config = match &mirror {
+        Some(mirror) if !file.exists() => Config::for_mirror("prb-data".into(), mirror.clone()),
+        None if named && !file.exists() => Config::for_nodes("prb-data".into(), relay.clone(), para.clone()),
+        _ => Config::read(file, Purpose::DataProvider)?,
+    };
+    let chain = &mut config.chain;
+    if mirror.is_some() {
+        // The command line wins: no nodes then.
+        (chain.relay, chain.para, chain.headers_cache) = (Urls::default(), Urls::default(), None);
+        chain.mirror = mirror;
+    } else if named {
+        (chain.mirror, chain.mirror_token_file) = (None, None);
+    }
+    if !relay.is_empty() {
+        chain.relay = relay.into();
+    }
+    if !para.is_empty() {
+        chain.para = para.into();
+    }
+    chain.headers_cache = headers_cache.or(chain.headers_cache.take());
+    config.serve.listen = listen.unwrap_or(config.serve.listen);
+    config.data_dir = data_dir.unwrap_or(config.data_dir);
+    config.check_for(Purpose::DataProvider)?;
+    Ok(config)
+}
+
+/// A running data provider.
+pub struct DataProvider {
+    bridge: Bridge,
+    store: Arc<LmdbStore>,
+    server: Server,
+    address: SocketAddr,
+    serving: JoinHandle<()>,
+    /// The data directory, for errors.
+    path: String,
+}
+
+impl DataProvider {
+    /// Starts to ingest and to serve.
+    pub async fn start(config: &Config) -> Result<Self, DataProviderError> {
+        config.check_for(Purpose::DataProvider)?;
+        let options = server_options(&config.serve)?;
+        let listen = config.serve.listen;
+        // First, so that a second provider fails before it touches anything.
+        let failed = |cause| DataProviderError::Listen { listen, cause };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        fs::create_dir_all(&config.data_dir).map_err(|cause| DataProviderError::DataDir {
+            path: config.data_dir.display().to_string(),
+            cause,
+        })?;
+        let store = Arc::new(LmdbStore::open(config.blobs_dir(), LmdbOptions::default())?);
+        let verifier = if config.chain.verify_state {
+            CryptoVerifier::with_state(store.clone())
+        } else {
+            warn!("state verification is off: a lying node can poison workers");
+            CryptoVerifier::without_state()
+        };
+        let source = block_source(&config.chain)?;
+        let bridge = Bridge::builder()
+            .source(source, verifier)
+            .store(store.clone())
+            .options(bridge_options(config)?)
+            .start()
+            .await?;
+        // The bridge's view of the store: what a reader finds damaged is fetched again.
+        let server = Server::beside_ingest(bridge.store().clone(), options, bridge.following());
+        let serving = tokio::spawn({
+            let server = server.clone();
+            async move { server.serve(listener).await }
+        });
+        if !address.ip().is_loopback() && config.serve.token_file.is_none() {
+            info!("whoever reaches the port may read; name a serve.token_file to change that");
+        }
+        info!(%address, tls = config.serve.tls_key.is_some(), "serving");
+        let path = config.data_dir.display().to_string();
+        Ok(Self { bridge, store, server, address, serving, path })
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns when ingest has ended for good; the error says why.
+    pub async fn ended(&self) -> DataProviderError {
+        loop {
+            if let Some(cause) = self.bridge.failure() {
+                return DataProviderError::Ended { path: self.path.clone(), cause };
+            }
+            sleep(FAILURE_INTERVAL).await;
+        }
+    }
+
+    /// Stops everything in order. The data directory is free for another process then.
+    pub async fn stop(self) {
+        let Self { bridge, store, server, serving, .. } = self;
+        server.stop();
+        bridge.stop().await;
+        if let Err(cause) = serving.await {
+            warn!(%cause, "serving crashed; please report this with the log");
+        }
+        drop((bridge, server));
+        if let Err(cause) = store.close().await {
+            warn!(%cause, "the store is not closed in order");
+        }
+    }
+}
+
+/// Runs until SIGINT or SIGTERM, or until going on is useless.
+pub async fn run(config: &Config) -> Result<(), DataProviderError> {
+    let provider = DataProvider::start(config).await?;
+    let ended = tokio::select! {
+        () = interrupted() => None,
+        cause = provider.ended() => Some(cause),
+    };
+    info!("stopping");
+    provider.stop().await;
+    info!("stopped");
+    ended.map_or(Ok(()), Err)
+}
+
+fn server_options(serve: &Serve) -> Result<ServerOptions, DataProviderError> {
+    let token = token(serve).map_err(|cause| {
+        let path = serve.token_file.iter().map(|path| path.display().to_string()).collect();
+        DataProviderError::TokenFile { path, cause }
+    })?;
+    let tls = tls(serve)?;
+    Ok(ServerOptions {
+        response_bytes: serve.response_mib << 20,
+        memory_bytes: serve.memory_mib << 20,
+        session_memory_bytes: serve.session_memory_mib << 20,
+        cache_bytes: serve.cache_mib << 20,
+        connections: serve.connections,
+        connections_per_peer: serve.connections_per_peer,
+        token,
+        tls,
+        ..ServerOptions::default()
+    })
+}
+
+/// What readers must show.
+pub(crate) fn token(serve: &Serve) -> Result<Option<Token>, TokenError> {
+    serve.token_file.as_deref().map(token_in).transpose()
+}
+
+/// What is shown to readers.
+pub(crate) fn tls(serve: &Serve) -> Result<Option<ServerTls>, TlsError> {
+    match (&serve.tls_certificate, &serve.tls_key) {
+        (Some(certificate), Some(key)) => ServerTls::from_files(certificate, key).map(Some),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(relay: &[&str], para: &[&str]) -> DataProviderArgs {
+        let owned = |urls: &[&str]| urls.iter().map(|url| (*url).to_owned()).collect();
+        DataProviderArgs {
+            relay: owned(relay),
+            para: owned(para),
+            listen: Some("127.0.0.1:9".parse().unwrap()),
+            ..DataProviderArgs::default()
+        }
+    }
+
+    #[test]
+    fn two_nodes_on_the_command_line_are_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("prb.toml");
+        let config = configured(&file, &args(&["ws://a:1"], &["ws://b:2", "ws://c:2"])).unwrap();
+        assert_eq!(
+            (config.chain.relay.all(), config.chain.para.all().len()),
+            (&["ws://a:1".to_owned()][..], 2)
+        );
+        assert_eq!(config.serve.listen.port(), 9);
+        assert!(configured(&file, &args(&["ws://a:1"], &[])).is_err(), "one is not");
+        assert!(configured(&file, &args(&["http://a:1"], &["ws://b:2"])).is_err());
+
+        fs::write(&file, "[chain]\nrelay = \"ws://c:3\"\npara = \"ws://d:4\"\nverify_state = false\n")
+            .unwrap();
+        let config = configured(&file, &args(&[], &["ws://b:2"])).unwrap();
+        assert_eq!((config.chain.relay.first(), config.chain.para.first()), ("ws://c:3", "ws://b:2"));
+        assert!(!config.chain.verify_state, "the rest of the file counts");
+
+        let mirror = DataProviderArgs { mirror: Some("http://e:5".to_owned()), ..args(&[], &[]) };
+        for file in [&file, &folder.path().join("none.toml")] {
+            let config = configured(file, &mirror).unwrap();
+            assert_eq!(config.chain.mirror.as_deref(), Some("http://e:5"));
+            assert!(config.chain.relay.is_empty() && config.chain.para.is_empty(), "no node is asked");
+        }
+        fs::write(&file, "[chain]\nmirror = \"http://e:5\"\n").unwrap();
+        let config = configured(&file, &args(&["ws://a:1"], &["ws://b:2"])).unwrap();
+        assert_eq!(config.chain.mirror, None, "nodes on the command line win too");
+        let cache = DataProviderArgs { headers_cache: Some("http://f:6".to_owned()), ..args(&[], &[]) };
+        let error = configured(&file, &cache).unwrap_err().to_string();
+        assert!(error.contains("chain.headers_cache") && error.contains("chain.mirror"), "{error}");
+    }
+
+    #[test]
+    fn a_token_comes_out_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let serve = Serve { token_file: Some(file.clone()), ..Serve::default() };
+        assert!(server_options(&serve).unwrap_err().to_string().contains("serve.token_file"));
+        fs::write(&file, "short\n").unwrap();
+        assert!(server_options(&serve).unwrap_err().to_string().contains("16"));
+        fs::write(&file, "a-token-of-some-length\n").unwrap();
+        assert!(server_options(&serve).unwrap().token.is_some());
+    }
+
+    #[tokio::test]
+    async fn it_serves_and_stops_while_its_nodes_are_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::for_nodes(folder.path().to_owned(), "ws://127.0.0.1:9", "ws://127.0.0.1:9");
+        config.serve.listen = "127.0.0.1:0".parse().unwrap();
+        let provider = DataProvider::start(&config).await.unwrap();
+        let remote = prb_store::RemoteStore::new(prb_store::RemoteOptions::default());
+        remote.add_provider(&format!("http://{}", provider.address())).unwrap();
+        remote.ready().await;
+        assert_eq!(prb_core::port::BlobStore::coverage(&remote).await.unwrap(), None);
+        let mut taken = config.clone();
+        taken.serve.listen = provider.address();
+        let refused = DataProvider::start(&taken).await.err().unwrap().to_string();
+        assert!(refused.contains("cannot listen"), "{refused}");
+        provider.stop().await;
+        DataProvider::start(&config).await.unwrap().stop().await;
+    }
+}

@@ -1,0 +1,451 @@
+//! The reference deployment in one process: LMDB, in-process trader, workers of the inventory.
+
+mod keys;
+mod providers;
+mod roster;
+mod turn;
+
+pub(crate) use self::providers::ProviderAccess;
+pub use self::providers::{ProvidersError, fed_by};
+pub(crate) use self::{keys::Keys, roster::declare};
+
+use self::{
+    providers::{Providers, Trust},
+    roster::{Reach, Roster},
+    turn::Turn,
+};
+use crate::{
+    commands::CommandError,
+    config::{Config, ConfigError},
+    identity::IdentityError,
+    inventory::{Inventory, InventoryError},
+    queue::orders,
+    roster::Unfit,
+    source::block_source,
+};
+use prb_chain::{
+    chain_state::{CopyChainState, RpcChainState},
+    journal::{Journal, JournalError, Record, Totals},
+    keys::Operators,
+    redis_queue::RedisSink,
+    trader::{ChainNode, DryRun, Nodes, RpcNode, Trader, TraderConfig},
+    verify::CryptoVerifier,
+};
+use prb_core::{
+    id::Hash,
+    pipeline::{Bridge, BridgeError, bridge::BridgeOptions},
+    port::{BlobStore, ChainState, Cursor, StoreError, Stream},
+};
+use prb_store::{LmdbOptions, LmdbStore, SharedOptions, SharedStore};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tracing::{info, warn};
+
+/// Why a deployment does not start, or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum DeploymentError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The inventory cannot be used.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// The inventory of the configuration cannot be used.
+    #[error(transparent)]
+    Declared(#[from] CommandError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Transactions cannot be written down.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The bridge refuses.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    /// A worker of the inventory cannot be used.
+    #[error("worker {worker}: {cause}")]
+    Worker {
+        /// Which.
+        worker: String,
+        /// Why not.
+        cause: String,
+    },
+    /// The data directory cannot be used.
+    #[error("data directory {path}: {cause}; check `data_dir` and who may write there")]
+    DataDir {
+        /// The folder.
+        path: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The store and the transaction journal were made for different networks.
+    #[error(
+        "data directory {path}: the store holds parachain {store}, the transaction journal {journal}; put back the \
+         files that belong together"
+    )]
+    Mixed {
+        /// The folder.
+        path: String,
+        /// Hash of block 0.
+        store: Hash,
+        /// Hash of block 0.
+        journal: Hash,
+    },
+    /// Going on is useless.
+    #[error("data directory {path}: {cause}")]
+    Ended {
+        /// The folder.
+        path: String,
+        /// Why.
+        cause: String,
+    },
+    /// Data providers cannot be used.
+    #[error(transparent)]
+    Providers(#[from] ProvidersError),
+}
+
+/// What is in the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Relay headers.
+    pub relay_headers: u64,
+    /// Parachain headers.
+    pub para_headers: u64,
+    /// Blocks of storage changes.
+    pub changes: u64,
+    /// Bytes on disk.
+    pub bytes_on_disk: u64,
+}
+
+/// A running deployment.
+pub struct Deployment {
+    bridge: Bridge,
+    data: Data,
+    /// None where it is a process of its own.
+    trader: Option<Arc<Trader>>,
+    /// Where a person's orders to the trader are put.
+    orders: PathBuf,
+    inventory: Inventory,
+    roster: tokio::sync::Mutex<Roster>,
+    unfit: Mutex<BTreeMap<String, Unfit>>,
+    /// How workers are reached.
+    reach: Reach,
+    /// The data directory, for errors.
+    path: String,
+}
+
+/// Where data comes from.
+enum Data {
+    /// What this process ingests.
+    Own(Arc<LmdbStore>),
+    /// What others have verified.
+    Providers(Providers),
+}
+
+/// Time for the trader to finish what it is at.
+const TRADER_GRACE: Duration = Duration::from_secs(20);
+
+impl Deployment {
+    /// Starts everything `config` describes.
+    pub async fn start(config: &Config) -> Result<Self, DeploymentError> {
+        config.check()?;
+        if config.chain.para.is_empty() {
+            let cause = "transactions go through a node of the parachain; name one beside chain.mirror";
+            return Err(ConfigError::Invalid { key: "chain.para", cause: cause.to_owned() }.into());
+        }
+        make_data_dir(config)?;
+        let inventory = Inventory::open(&config.inventory_dir())?;
+        declare(config, &inventory)?;
+
+        let operators = Operators::default();
+        let keys = Keys::new(config, &inventory, operators.clone())?;
+        let roster = tokio::sync::Mutex::new(Roster::new(keys, config.fleet.min_score));
+        let node = para_nodes(config);
+        let builder = Bridge::builder().options(bridge_options(config)?);
+        let from_node = || RpcChainState::new(node.clone());
+        let (builder, data) = if let Some(named) = &config.providers {
+            let providers = Providers::open(named, Trust::of(config)?, node.clone())?;
+            let builder = builder.store(Arc::new(providers.store().clone())).state(Arc::new(from_node()));
+            (builder, Data::Providers(providers))
+        } else {
+            let store = Arc::new(LmdbStore::open(config.blobs_dir(), LmdbOptions::default())?);
+            let (verifier, state): (_, Arc<dyn ChainState>) = if config.chain.verify_state {
+                let state = CopyChainState::new(store.clone(), store.clone());
+                (CryptoVerifier::with_state(store.clone()), Arc::new(state))
+            } else {
+                warn!("state verification is off: a lying node can poison workers");
+                (CryptoVerifier::without_state(), Arc::new(from_node()))
+            };
+            let source = block_source(&config.chain)?;
+            let cache =
+                SharedOptions { cache_bytes: config.feed.cache_mib << 20, ..SharedOptions::default() };
+            let shared = Arc::new(SharedStore::new(store.clone(), cache));
+            (builder.source(source, verifier).store(shared).state(state), Data::Own(store))
+        };
+        let (builder, trader) = match config.space()? {
+            Some(space) if !config.transactions.dry_run => {
+                (builder.sink(Arc::new(RedisSink::new(&space))), None)
+            }
+            _ => {
+                let journal = journal(config)?;
+                if let Data::Own(store) = &data {
+                    one_chain(config, store, &journal).await?;
+                }
+                let trader = Arc::new(start_trader(config, node, operators.clone(), journal)?);
+                (builder.sink(trader.clone()), Some(trader))
+            }
+        };
+        let builder = match config.attestation.pccs()? {
+            Some(pccs) => builder.collateral(Arc::new(pccs)),
+            None => builder,
+        };
+        let bridge = builder.start().await?;
+        let path = config.data_dir.display().to_string();
+        let (orders, unfit) = (config.orders_dir(), Mutex::default());
+        let reach = Reach::of(&config.workers)?;
+        let deployment = Self { bridge, data, trader, orders, inventory, roster, unfit, reach, path };
+        deployment.catch_up().await?;
+        Ok(deployment)
+    }
+
+    /// The bridge.
+    pub fn bridge(&self) -> &Bridge {
+        &self.bridge
+    }
+
+    /// Why going on is useless, if it is.
+    pub fn failure(&self) -> Option<DeploymentError> {
+        let trader = || self.trader.as_ref().and_then(|trader| trader.failure());
+        if let Some(cause) = self.bridge.failure().or_else(trader) {
+            return Some(DeploymentError::Ended { path: self.path.clone(), cause });
+        }
+        match &self.data {
+            Data::Own(_) => None,
+            Data::Providers(providers) => providers.failure().map(DeploymentError::from),
+        }
+    }
+
+    /// Reads from these providers from now on, and no others. Without effect on a deployment that ingests by itself.
+    pub fn set_providers(&self, urls: &[String]) -> Result<(), DeploymentError> {
+        match &self.data {
+            Data::Own(_) => Ok(()),
+            Data::Providers(providers) => Ok(providers.set(urls)?),
+        }
+    }
+
+    /// How far verification has come; none where data comes from providers.
+    pub async fn cursor(&self) -> Result<Option<Cursor>, StoreError> {
+        self.bridge.store().cursor().await
+    }
+
+    /// Authority set at the start block, once known.
+    pub async fn start_set_id(&self) -> Result<Option<u64>, StoreError> {
+        Ok(self.bridge.store().genesis().await?.map(|genesis| genesis.relay.authority_set.id))
+    }
+
+    /// What is in the store here: nothing where data comes from providers.
+    pub async fn stored(&self) -> Result<Stored, StoreError> {
+        let Data::Own(store) = &self.data else { return Ok(Stored::default()) };
+        let counts = store.counts().await?;
+        let items =
+            |stream| counts.streams.iter().find(|(of, _)| *of == stream).map_or(0, |(_, items)| *items);
+        Ok(Stored {
+            relay_headers: items(Stream::RelayHeaders),
+            para_headers: items(Stream::ParaHeaders),
+            changes: items(Stream::Changes),
+            bytes_on_disk: store.disk_bytes().await?,
+        })
+    }
+
+    /// Extrinsics of this run; none are counted where the trader is a process of its own.
+    pub fn transactions(&self) -> Totals {
+        let totals = |trader: &Arc<Trader>| trader.journal().read(|image| image.totals());
+        self.trader.as_ref().map(totals).unwrap_or_default()
+    }
+
+    /// Carries out a person's orders to the trader.
+    async fn obey(&self) {
+        if let Some(trader) = &self.trader {
+            orders::carry_out(&self.orders, trader).await;
+        }
+    }
+
+    /// Stops everything in order. The data directory is free for another deployment then.
+    pub async fn stop(self) {
+        let Self { bridge, trader, data, .. } = self;
+        bridge.stop().await;
+        drop(bridge);
+        if let Some(trader) = trader {
+            stop_trader(trader).await;
+        }
+        let Data::Own(store) = data else { return };
+        // A check that was cut off may still read.
+        if let Err(cause) = store.close().await {
+            warn!(%cause, "the store is not closed in order");
+        }
+    }
+}
+
+/// The parachain's nodes as one, for transactions and for chain state that no copy gives.
+pub(crate) fn para_nodes(config: &Config) -> Arc<dyn ChainNode> {
+    let node = |url: &String| Arc::new(RpcNode::new(url)) as Arc<dyn ChainNode>;
+    Arc::new(Nodes::new(config.chain.para.all().iter().map(node).collect()))
+}
+
+/// Makes the folder of everything that is kept.
+pub(crate) fn make_data_dir(config: &Config) -> Result<(), DeploymentError> {
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|cause| DeploymentError::DataDir { path: config.data_dir.display().to_string(), cause })
+}
+
+/// The journal that transactions are written down in.
+fn journal(config: &Config) -> Result<Arc<Journal>, JournalError> {
+    // What is only tried must not be taken for something that was sent.
+    if config.transactions.dry_run { Ok(Journal::memory()) } else { Journal::open(config.journal_file()) }
+}
+
+/// The trader that `config` describes.
+pub(crate) fn start_trader(
+    config: &Config,
+    node: Arc<dyn ChainNode>,
+    operators: Operators,
+    journal: Arc<Journal>,
+) -> Result<Trader, ConfigError> {
+    let options = TraderConfig {
+        period: config.period()?,
+        window: Duration::from_millis(config.transactions.gather_ms),
+        tip: config.tip()?,
+        budget: config.tip_budget()?,
+        low_balance: config.low_balance()?,
+        ..TraderConfig::default()
+    };
+    let node: Arc<dyn ChainNode> = if config.transactions.dry_run {
+        warn!("dry run: no transaction is sent");
+        Arc::new(DryRun::new(node))
+    } else {
+        node
+    };
+    Ok(Trader::start(node, operators, journal, options))
+}
+
+/// Stops a trader in order, within its time.
+pub(crate) async fn stop_trader(trader: Arc<Trader>) {
+    match Arc::try_unwrap(trader) {
+        Ok(trader) => {
+            if tokio::time::timeout(TRADER_GRACE, trader.stop()).await.is_err() {
+                warn!("the trader did not end in time and is cut off; its journal tells the next run");
+            }
+        }
+        Err(_) => warn!("the trader is still in use and ends with the process"),
+    }
+}
+
+/// Fails if store and journal are about different chains. A journal that does not say what it is about belongs to the
+/// store beside it.
+async fn one_chain(config: &Config, store: &LmdbStore, journal: &Journal) -> Result<(), DeploymentError> {
+    let Some(genesis) = store.genesis().await? else { return Ok(()) };
+    let stored = genesis.identity().para_genesis;
+    match journal.read(|image| image.chain()) {
+        None => drop(journal.write(vec![Record::Chain(stored)]).await?),
+        Some(chain) if chain == stored => {}
+        Some(chain) => {
+            let path = config.data_dir.display().to_string();
+            return Err(DeploymentError::Mixed { path, store: stored, journal: chain });
+        }
+    }
+    Ok(())
+}
+
+/// `prb run` and `prb lifecycle`: until SIGINT or SIGTERM, or until going on is useless. At SIGHUP the addresses of
+/// providers are read again with `read`.
+pub async fn run(
+    config: &Config,
+    read: impl Fn() -> Result<Config, ConfigError>,
+) -> Result<(), DeploymentError> {
+    // First of all: a signal that comes while things are opened ends the program in order too.
+    let mut interrupted = std::pin::pin!(interrupted());
+    let mut reloads = providers::reloads(config.providers.is_some());
+    loop {
+        let turn = tokio::select! {
+            () = &mut interrupted => return Ok(()),
+            turn = Turn::come(config) => turn?,
+        };
+        let deployment = Deployment::start(config).await?;
+        let snapshot = deployment.inventory.snapshot()?;
+        info!(workers = snapshot.workers.len(), pools = snapshot.pools.len(), "running");
+        if let Some(next) = snapshot.next_step() {
+            warn!("the inventory has no workers, so chains are followed and nothing else is done; {next}");
+        }
+        let ended = {
+            // One for all rounds: it lets workers go, which is not to be cut off half-way.
+            let mut follow = std::pin::pin!(deployment.follow());
+            loop {
+                tokio::select! {
+                    () = &mut interrupted => break Some(Ok(())),
+                    cause = &mut follow => break Some(Err(cause)),
+                    () = turn.over() => break None,
+                    () = reloads.next() => deployment.reload(&read),
+                }
+            }
+        };
+        info!("stopping");
+        tokio::select! {
+            () = deployment.stop() => info!("stopped"),
+            () = self::interrupted() => warn!("a second signal: what is under way is not waited for"),
+        }
+        turn.release().await;
+        if let Some(ended) = ended {
+            return ended;
+        }
+    }
+}
+
+pub(crate) fn bridge_options(config: &Config) -> Result<BridgeOptions, ConfigError> {
+    let mut options = BridgeOptions::default();
+    options.ingest.trusted_start = config.trusted_start()?;
+    options.feed.block_bytes = config.feed.request_mib << 20;
+    options.feed.info_interval = Duration::from_secs(config.feed.info_seconds);
+    options.feed.catch_up_bytes = config.feed.catch_up_mib << 20;
+    options.feed.load_bytes = config.feed.load_mib << 20;
+    options.feed.fast_sync = config.fast_sync();
+    Ok(options)
+}
+
+/// Listens from now on; done when the user (SIGINT) or the system (SIGTERM) wants the program to end.
+#[cfg(unix)]
+pub(crate) fn interrupted() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+    async fn arrival(signal: io::Result<Signal>) {
+        match signal {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(cause) => {
+                warn!(%cause, "a signal cannot be handled; it ends the program at once");
+                std::future::pending().await
+            }
+        }
+    }
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        tokio::select! {
+            () = arrival(interrupt) => {}
+            () = arrival(terminate) => {}
+        }
+    }
+}
+
+/// Done when the user wants the program to end.
+#[cfg(not(unix))]
+pub(crate) async fn interrupted() {
+    if let Err(cause) = tokio::signal::ctrl_c().await {
+        warn!(%cause, "Ctrl-C cannot be handled; it ends the program at once");
+        std::future::pending().await
+    }
+}

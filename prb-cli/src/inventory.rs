@@ -1,0 +1,297 @@
+//! Operators, pools and workers, in a small durable database of their own.
+//!
+//! Several processes may use it at the same time: commands change it while `prb run` follows.
+
+mod change;
+mod format;
+mod record;
+
+pub use change::{Affected, Change, OperatorSet, PoolSet, Refusal, Refused, WorkerSet, apply};
+pub use record::{Operator, Pool, Record, WorkerRecord};
+
+use format::FORMAT;
+
+use heed::{
+    Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn,
+    types::{SerdeJson, Str},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::path::{Path, PathBuf};
+
+/// Everything at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Operators by name.
+    pub operators: Vec<Operator>,
+    /// Pools by id.
+    pub pools: Vec<Pool>,
+    /// Workers by name.
+    pub workers: Vec<WorkerRecord>,
+    /// Rises with every change.
+    pub revision: u64,
+}
+
+impl Snapshot {
+    /// The operator of this name.
+    pub fn operator(&self, name: &str) -> Option<&Operator> {
+        self.operators.iter().find(|operator| operator.name == name)
+    }
+
+    /// The pool with this pid.
+    pub fn pool(&self, pid: u64) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.pid == pid)
+    }
+
+    /// The worker of this name.
+    pub fn worker(&self, name: &str) -> Option<&WorkerRecord> {
+        self.workers.iter().find(|worker| worker.name == name)
+    }
+
+    /// What to do next where there are no workers.
+    pub fn next_step(&self) -> Option<&'static str> {
+        match (self.operators.is_empty(), self.pools.is_empty(), self.workers.is_empty()) {
+            (.., false) => None,
+            (true, ..) => Some("begin with `prb operator add`, then `prb pool add` and `prb worker add`"),
+            (_, true, _) => Some("go on with `prb pool add`, then `prb worker add`"),
+            _ => Some("go on with `prb worker add`"),
+        }
+    }
+}
+
+/// What a look from outside shows, whatever release wrote it.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// Operators by name.
+    pub operators: Vec<Operator>,
+    /// How many pools there are.
+    pub pools: u64,
+    /// How many workers.
+    pub workers: u64,
+    /// Format on disk.
+    pub format: u64,
+}
+
+impl Looked {
+    /// What becomes of an inventory of an earlier release.
+    pub fn outlook(&self) -> Option<String> {
+        (self.format < FORMAT).then(|| {
+            format!(
+                "the inventory has format {}; the first command that uses it brings it to format {FORMAT}, which earlier \
+                 releases refuse",
+                self.format
+            )
+        })
+    }
+}
+
+/// The database.
+#[derive(Clone)]
+pub struct Inventory {
+    env: Env,
+    operators: Table<Operator>,
+    pools: Table<Pool>,
+    workers: Table<WorkerRecord>,
+    meta: Table<u64>,
+    path: PathBuf,
+}
+
+/// Why the inventory refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// A change does not fit what is there.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Written by a newer release.
+    #[error("inventory in {path} has format {found}, this release reads up to {FORMAT}; upgrade prb")]
+    NewerFormat {
+        /// Its folder.
+        path: PathBuf,
+        /// Format on disk.
+        found: u64,
+    },
+    /// The database failed.
+    #[error("inventory in {path}: {cause}")]
+    Database {
+        /// Its folder.
+        path: PathBuf,
+        /// What it said.
+        cause: heed::Error,
+    },
+}
+
+/// Records by their names.
+type Table<T> = Database<Str, SerdeJson<T>>;
+
+/// Room for about a hundred thousand workers.
+const MAP_BYTES: usize = 256 << 20;
+const REVISION: &str = "revision";
+
+const FORMAT_KEY: &str = "format";
+
+impl Inventory {
+    /// The inventory in the folder `path`, which is created if need be.
+    #[allow(unsafe_code)]
+    pub fn open(path: &Path) -> Result<Self, InventoryError> {
+        let failed = |cause| InventoryError::Database { path: path.to_owned(), cause };
+        std::fs::create_dir_all(path).map_err(|error| failed(error.into()))?;
+        let mut options = EnvOpenOptions::new();
+        options.map_size(MAP_BYTES).max_dbs(4);
+        // SAFETY: the files are changed through LMDB only, which is what heed asks for.
+        let env = unsafe { options.open(path) }.map_err(failed)?;
+        let mut txn = env.write_txn().map_err(failed)?;
+        let opened = (|| {
+            Ok((
+                env.create_database(&mut txn, Some("operators"))?,
+                env.create_database(&mut txn, Some("pools"))?,
+                env.create_database(&mut txn, Some("workers"))?,
+                env.create_database(&mut txn, Some("meta"))?,
+            ))
+        })();
+        let (operators, pools, workers, meta): (_, Table<Pool>, Table<WorkerRecord>, Table<u64>) =
+            opened.map_err(failed)?;
+        match meta.get(&txn, FORMAT_KEY).map_err(failed)? {
+            Some(found) if found > FORMAT => {
+                return Err(InventoryError::NewerFormat { path: path.to_owned(), found });
+            }
+            Some(FORMAT) => {}
+            found => {
+                if let Some(found) = found {
+                    let (pools, workers) = (pools.remap_data_type(), workers.remap_data_type());
+                    format::migrate(found, pools, workers, &mut txn).map_err(failed)?;
+                }
+                meta.put(&mut txn, FORMAT_KEY, &FORMAT).map_err(failed)?;
+            }
+        }
+        txn.commit().map_err(failed)?;
+        // A process that was killed while it read would keep pages from being used again.
+        env.clear_stale_readers().map_err(failed)?;
+        Ok(Self { env, operators, pools, workers, meta, path: path.to_owned() })
+    }
+
+    /// Looks at the inventory in the folder `path` without changing or making anything; none if there is none yet.
+    #[allow(unsafe_code)]
+    pub fn look(path: &Path) -> Result<Option<Looked>, InventoryError> {
+        let data = std::fs::metadata(path.join("data.mdb"));
+        if data.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(None);
+        }
+        let failed = |cause| InventoryError::Database { path: path.to_owned(), cause };
+        let mut options = EnvOpenOptions::new();
+        options.map_size(MAP_BYTES).max_dbs(4);
+        // SAFETY: as in `open`; the flag only takes rights away.
+        let env = unsafe { options.flags(EnvFlags::READ_ONLY).open(path) }.map_err(failed)?;
+        let txn = env.read_txn().map_err(failed)?;
+        let meta: Option<Table<u64>> = env.open_database(&txn, Some("meta")).map_err(failed)?;
+        let found = meta.map(|meta| meta.get(&txn, FORMAT_KEY)).transpose().map_err(failed)?.flatten();
+        let format = found.unwrap_or(FORMAT);
+        if format > FORMAT {
+            return Err(InventoryError::NewerFormat { path: path.to_owned(), found: format });
+        }
+        let looked = (|| {
+            // Operators are the same in all formats so far; of the others no more is read than how many there are.
+            let operators: Option<Table<Operator>> = env.open_database(&txn, Some("operators"))?;
+            let pools: Option<Table<Pool>> = env.open_database(&txn, Some("pools"))?;
+            let workers: Option<Table<WorkerRecord>> = env.open_database(&txn, Some("workers"))?;
+            Ok(Looked {
+                operators: operators.map(|table| all(table, &txn)).transpose()?.unwrap_or_default(),
+                pools: pools.map(|table| table.len(&txn)).transpose()?.unwrap_or_default(),
+                workers: workers.map(|table| table.len(&txn)).transpose()?.unwrap_or_default(),
+                format,
+            })
+        })();
+        looked.map(Some).map_err(failed)
+    }
+
+    /// Everything in it.
+    pub fn snapshot(&self) -> Result<Snapshot, InventoryError> {
+        self.failing(|| {
+            let txn = self.env.read_txn()?;
+            self.read(&txn)
+        })
+    }
+
+    /// Rises with every change; cheap to ask.
+    pub fn revision(&self) -> Result<u64, InventoryError> {
+        self.failing(|| {
+            let txn = self.env.read_txn()?;
+            Ok(self.meta.get(&txn, REVISION)?.unwrap_or_default())
+        })
+    }
+
+    /// Makes all of these changes, in this order, or none of them.
+    pub fn apply(&self, changes: &[Change]) -> Result<Vec<Affected>, InventoryError> {
+        self.change(|_| Ok::<_, InventoryError>(changes.to_vec()))
+    }
+
+    /// Makes the changes that `decide` answers to what is there, with nobody else changing it in between.
+    pub fn change<E: From<InventoryError>>(
+        &self,
+        decide: impl FnOnce(&Snapshot) -> Result<Vec<Change>, E>,
+    ) -> Result<Vec<Affected>, E> {
+        let failed = |cause| E::from(InventoryError::Database { path: self.path.clone(), cause });
+        let mut txn = self.env.write_txn().map_err(failed)?;
+        let mut snapshot = self.read(&txn).map_err(failed)?;
+        let changes = decide(&snapshot)?;
+        let affected = apply(&mut snapshot, &changes).map_err(InventoryError::from)?;
+        if affected.iter().any(Affected::changed) {
+            affected.iter().try_for_each(|one| self.store(&mut txn, one)).map_err(failed)?;
+            self.meta.put(&mut txn, REVISION, &(snapshot.revision + 1)).map_err(failed)?;
+            txn.commit().map_err(failed)?;
+        }
+        Ok(affected)
+    }
+
+    fn read(&self, txn: &RoTxn<'_>) -> heed::Result<Snapshot> {
+        Ok(Snapshot {
+            operators: all(self.operators, txn)?,
+            pools: all(self.pools, txn)?,
+            workers: all(self.workers, txn)?,
+            revision: self.meta.get(txn, REVISION)?.unwrap_or_default(),
+        })
+    }
+
+    fn store(&self, txn: &mut RwTxn<'_>, affected: &Affected) -> heed::Result<()> {
+        match &affected.before {
+            Some(Record::Operator(operator)) => drop(self.operators.delete(txn, &operator.name)?),
+            Some(Record::Pool(pool)) => drop(self.pools.delete(txn, &pool_key(pool.pid))?),
+            Some(Record::Worker(worker)) => drop(self.workers.delete(txn, &worker.name)?),
+            None => {}
+        }
+        match &affected.after {
+            Some(Record::Operator(operator)) => self.operators.put(txn, &operator.name, operator),
+            Some(Record::Pool(pool)) => self.pools.put(txn, &pool_key(pool.pid), pool),
+            Some(Record::Worker(worker)) => self.workers.put(txn, &worker.name, worker),
+            None => Ok(()),
+        }
+    }
+
+    fn failing<T>(&self, run: impl FnOnce() -> heed::Result<T>) -> Result<T, InventoryError> {
+        run().map_err(|cause| InventoryError::Database { path: self.path.clone(), cause })
+    }
+}
+
+fn all<T: Serialize + DeserializeOwned + 'static>(
+    database: Table<T>,
+    txn: &RoTxn<'_>,
+) -> heed::Result<Vec<T>> {
+    database.iter(txn)?.map(|entry| entry.map(|(_, value)| value)).collect()
+}
+
+/// Zero-padded, so that key order is number order.
+fn pool_key(pid: u64) -> String {
+    format!("{pid:020}")
+}
+
+/// An endpoint in a form in which equal ones are equal: the host in small letters, no default port, no last slash.
+pub(crate) fn normal_endpoint(endpoint: &str) -> String {
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+    let scheme = scheme.to_ascii_lowercase();
+    let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let authority = authority.to_ascii_lowercase();
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(default_port).unwrap_or(&authority);
+    format!("{scheme}://{authority}{}", base.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests;

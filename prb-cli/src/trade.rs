@@ -1,0 +1,96 @@
+//! `prb trade`: the trader as a process of its own, reached through Redis.
+
+use crate::{
+    config::{Config, ConfigError},
+    deployment::{self, DeploymentError, Keys},
+    inventory::Inventory,
+    queue::orders,
+};
+use prb_chain::{
+    journal::Journal,
+    keys::Operators,
+    redis_queue::{ServiceOptions, TraderService},
+    trader::Trader,
+};
+use std::{sync::Arc, time::Duration};
+use tracing::{info, warn};
+
+/// How often the inventory is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Makes the transactions of a lifecycle elsewhere, until SIGINT or SIGTERM, or until going on is useless.
+pub async fn run(config: &Config) -> Result<(), DeploymentError> {
+    let mut interrupted = std::pin::pin!(deployment::interrupted());
+    let (Some(space), Some(redis)) = (config.space()?, &config.redis) else {
+        let cause =
+            "name the server that `prb lifecycle` uses: [redis] with url = \"redis://...\"".to_owned();
+        return Err(ConfigError::Invalid { key: "redis", cause }.into());
+    };
+    if config.chain.para.is_empty() {
+        let cause = "transactions go through a node of the parachain; name one".to_owned();
+        return Err(ConfigError::Invalid { key: "chain.para", cause }.into());
+    }
+    if config.transactions.dry_run {
+        // What is only tried must not be taken for something that was sent, and jobs of others are not to be tried.
+        let cause =
+            "is for `prb run` and `prb lifecycle`, which ask no trader then; remove it here".to_owned();
+        return Err(ConfigError::Invalid { key: "transactions.dry_run", cause }.into());
+    }
+    deployment::make_data_dir(config)?;
+    let inventory = Inventory::open(&config.inventory_dir())?;
+    deployment::declare(config, &inventory)?;
+    let operators = Operators::default();
+    let keys = Keys::new(config, &inventory, operators.clone())?;
+    let mut followed = Followed { inventory, keys, revision: None };
+    followed.follow()?;
+    let journal = Journal::open(config.journal_file())?;
+    let nodes = deployment::para_nodes(config);
+    let trader = Arc::new(deployment::start_trader(config, nodes, operators, journal)?);
+    let options = ServiceOptions { lease: Duration::from_secs(redis.lease_seconds), ..Default::default() };
+    let service = TraderService::start(&space, trader.clone(), options);
+    info!(namespace = space.name(), "trading");
+    let ended = tokio::select! {
+        () = &mut interrupted => None,
+        cause = keep_up(config, &mut followed, &trader) => Some(cause),
+    };
+    info!("stopping");
+    service.stop().await;
+    deployment::stop_trader(trader).await;
+    info!("stopped");
+    ended.map_or(Ok(()), Err)
+}
+
+/// Follows the inventory and carries out orders until going on is useless.
+async fn keep_up(config: &Config, followed: &mut Followed, trader: &Trader) -> DeploymentError {
+    loop {
+        if let Some(cause) = trader.failure() {
+            return DeploymentError::Ended { path: config.data_dir.display().to_string(), cause };
+        }
+        if let Err(cause) = followed.follow() {
+            warn!(%cause, "inventory not applied, trying again");
+        }
+        orders::carry_out(&config.orders_dir(), trader).await;
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// The inventory, as far as it was followed.
+struct Followed {
+    inventory: Inventory,
+    keys: Keys,
+    revision: Option<u64>,
+}
+
+impl Followed {
+    /// Makes the operators those of the inventory, if that changed.
+    fn follow(&mut self) -> Result<(), DeploymentError> {
+        let revision = self.inventory.revision()?;
+        if self.revision == Some(revision) && !self.keys.want_another_look() {
+            return Ok(());
+        }
+        let snapshot = self.inventory.snapshot()?;
+        info!(pools = self.keys.follow(&snapshot), "pools with an operator");
+        self.revision = Some(snapshot.revision);
+        Ok(())
+    }
+}

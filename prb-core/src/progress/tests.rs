@@ -1,0 +1,138 @@
+use super::*;
+
+fn at(seconds: u64) -> Moment {
+    Moment(Duration::from_secs(seconds))
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn waiting() -> Waiting {
+    Waiting {
+        endpoint: "ws://a".into(),
+        there: None,
+        what: "an answer".into(),
+        cause: None,
+        remedy: "restart it",
+        patience: PATIENCE,
+    }
+}
+
+/// What is said at each of these seconds of something that stands at a height and waits, or does not.
+fn said(looks: &[(u64, u32, bool)]) -> Vec<(u64, Word)> {
+    let (mut stall, waiting) = (Stall::default(), waiting());
+    let look = |(second, height, waits): &(u64, u32, bool)| {
+        let word = stall.observe(at(*second), Height(*height), waits.then_some(&waiting))?;
+        Some((*second, word))
+    };
+    looks.iter().filter_map(look).collect()
+}
+
+#[test]
+fn standing_still_is_told_once_it_has_lasted_and_again_after_minutes() {
+    let looks: Vec<_> = (0..=700).step_by(2).map(|second| (second, 7, true)).collect();
+    let told = [(10, 10), (310, 310), (610, 610)];
+    assert_eq!(said(&looks), told.map(|(second, still)| (second, Word::Stalled(seconds(still)))));
+}
+
+#[test]
+fn what_moves_or_waits_for_nothing_does_not_stand_still() {
+    let moving: Vec<_> = (0..100).map(|second| (second, second as u32 / 9, true)).collect();
+    assert_eq!(said(&moving), []);
+    let idle: Vec<_> = (0..100).map(|second| (second, 7, false)).collect();
+    assert_eq!(said(&idle), []);
+}
+
+#[test]
+fn that_it_is_over_is_told_once_when_it_has_been_over_for_a_moment() {
+    let looks = [(0, 7, true), (10, 7, true), (20, 8, true), (24, 9, false), (30, 9, false), (40, 9, false)];
+    assert_eq!(said(&looks), [(10, Word::Stalled(seconds(10))), (30, Word::Over(seconds(20)))]);
+}
+
+#[test]
+fn what_gets_on_for_a_moment_now_and_then_is_one_stall() {
+    let halting: Vec<_> = (0..=600).map(|second| (second, second as u32 / 15, true)).collect();
+    let words = said(&halting);
+    let seconds: Vec<u64> = words.iter().map(|(second, _)| *second).collect();
+    assert_eq!(seconds, [10, 310], "{words:?}");
+    assert!(words.iter().all(|(_, word)| matches!(word, Word::Stalled(_))), "{words:?}");
+}
+
+#[test]
+fn what_somebody_else_told_is_not_told_again_at_once() {
+    let (mut stall, waiting) = (Stall::default(), waiting());
+    assert!(stall.tell(at(3), at(3)));
+    assert!(!stall.tell(at(5), at(5)));
+    for second in (4..300).step_by(2) {
+        assert_eq!(stall.observe(at(second), (), Some(&waiting)), None);
+    }
+    assert_eq!(stall.observe(at(304), (), Some(&waiting)), Some(Word::Stalled(seconds(300))));
+    stall.forget();
+    assert!(!stall.is_told());
+    assert_eq!(stall.observe(at(306), (), None), None);
+}
+
+fn leg(here: u32, there: u32) -> Leg {
+    Leg { here: Height(here), there: Height(there) }
+}
+
+#[test]
+fn who_is_behind_says_how_far_and_how_fast_twice_a_minute() {
+    let mut course = CatchUp::default();
+    let mut lines = Vec::new();
+    // 10 blocks a second of 1000, and 2 of 400.
+    for second in 0..=200 {
+        let legs = [leg((10 * second as u32).min(1000), 1000), leg((2 * second as u32).min(400), 400)];
+        lines.extend(course.observe(at(second), legs).map(|line| (second, line)));
+    }
+    let behind = |second, rates, left| (second, Course::Behind { rates, eta: Some(seconds(left)) });
+    let expected = [
+        behind(30, [10.0, 2.0], 170),
+        behind(60, [10.0, 2.0], 140),
+        behind(90, [10.0, 2.0], 110),
+        // The first has 100 left at 90 s.
+        behind(120, [100.0 / 30.0, 2.0], 80),
+        behind(150, [0.0, 2.0], 50),
+        behind(180, [0.0, 2.0], 20),
+        (200, Course::Reached),
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn that_everything_is_there_is_told_at_the_start_and_after_having_been_behind() {
+    let mut course = CatchUp::default();
+    assert_eq!(course.observe(at(0), [leg(5, 6)]), None);
+    assert_eq!(course.observe(at(1), [leg(6, 6)]), Some(Course::Reached));
+    // Who follows the tip is never behind for long.
+    for second in 2..199 {
+        let here = second as u32;
+        assert_eq!(course.observe(at(second), [leg(here, here + here % 2)]), None);
+    }
+    assert_eq!(course.observe(at(200), [leg(200, 300)]), None);
+    let stuck = Course::Behind { rates: [0.0], eta: None };
+    assert_eq!(course.observe(at(230), [leg(200, 300)]), Some(stuck), "it does not end");
+    assert_eq!(course.observe(at(240), [leg(300, 300)]), Some(Course::Reached));
+    assert_eq!(course.observe(at(242), [leg(301, 300)]), None);
+}
+
+#[test]
+fn times_are_said_as_people_say_them() {
+    let said = [0, 45, 119, 120, 3700, 7200, 7500, 172_799, 172_800, 273_600]
+        .map(|of| Roughly(seconds(of)).to_string());
+    let expected = [
+        "0 s",
+        "45 s",
+        "119 s",
+        "2 min",
+        "62 min",
+        "2 h 0 min",
+        "2 h 5 min",
+        "2 d 0 h",
+        "2 d 0 h",
+        "3 d 4 h",
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(Roughly(Duration::from_millis(300)).to_string(), "1 s");
+}

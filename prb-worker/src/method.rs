@@ -1,0 +1,65 @@
+//! The pRPC methods prb calls, with what limits each of them.
+
+use std::time::Duration;
+
+use crate::options::Options;
+
+/// One method of `PhactoryAPI`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Method {
+    /// Name on the wire.
+    pub(crate) name: &'static str,
+    /// Which deadline applies.
+    class: Class,
+    /// Which reply cap applies.
+    large_reply: bool,
+    /// Whether it changes nothing, so that sending it twice is the same as once.
+    pub(crate) repeatable: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Class {
+    Read,
+    Work,
+    Load,
+}
+
+impl Method {
+    pub(crate) fn deadline(self, options: &Options) -> Duration {
+        match self.class {
+            Class::Read => options.deadlines.read,
+            Class::Work => options.deadlines.work,
+            Class::Load => options.deadlines.load,
+        }
+    }
+
+    pub(crate) fn reply_cap(self, options: &Options) -> usize {
+        if self.large_reply { options.reply_caps.runtime } else { options.reply_caps.other }
+    }
+
+    const fn new(name: &'static str, class: Class) -> Self {
+        Self { name, class, large_reply: false, repeatable: false }
+    }
+
+    const fn with_large_reply(self) -> Self {
+        Self { large_reply: true, ..self }
+    }
+
+    const fn repeatable(self) -> Self {
+        Self { repeatable: true, ..self }
+    }
+}
+
+pub(crate) const GET_INFO: Method = Method::new("GetInfo", Class::Read).repeatable();
+pub(crate) const INIT_RUNTIME: Method = Method::new("InitRuntime", Class::Load).with_large_reply();
+pub(crate) const SYNC_HEADER: Method = Method::new("SyncHeader", Class::Work);
+pub(crate) const SYNC_PARA_HEADER: Method = Method::new("SyncParaHeader", Class::Work);
+pub(crate) const SYNC_COMBINED_HEADERS: Method = Method::new("SyncCombinedHeaders", Class::Work);
+pub(crate) const DISPATCH_BLOCKS: Method = Method::new("DispatchBlocks", Class::Work);
+pub(crate) const LOAD_CHAIN_STATE: Method = Method::new("LoadChainState", Class::Load);
+pub(crate) const GET_RUNTIME_INFO: Method = Method::new("GetRuntimeInfo", Class::Work).with_large_reply();
+pub(crate) const GET_EGRESS_MESSAGES: Method =
+    Method::new("GetEgressMessages", Class::Read).with_large_reply().repeatable();
+pub(crate) const SIGN_ENDPOINT_INFO: Method = Method::new("SignEndpointInfo", Class::Read).repeatable();
+pub(crate) const TAKE_CHECKPOINT: Method = Method::new("TakeCheckpoint", Class::Work);
+pub(crate) const STOP: Method = Method::new("Stop", Class::Read);
