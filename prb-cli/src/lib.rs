@@ -26,3 +26,12 @@ pub mod token;
 pub mod trade;
 pub mod units;
 pub mod v3;
+
+/// Asks the kernel for no huge pages in this process, where it can. Programs call it first.
+///
+/// An allocator with threads touches a little of many pages: as huge ones they made a bridge of 1,000 workers take more than
+/// twice the memory (546 MB at the tip instead of 235), and nothing measurably faster. Where the kernel refuses, only that is lost.
+pub fn prefer_small_pages() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}

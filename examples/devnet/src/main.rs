@@ -9,6 +9,7 @@ use std::{io::Write, process::ExitCode};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    prb_cli::prefer_small_pages();
     let cli = cmd::Cli::parse();
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,6 +1,9 @@
 //! The bridge that is measured: a process of its own.
 
-use super::{PATIENCE, world::World};
+use super::{
+    PATIENCE,
+    world::{World, pool_of, pools},
+};
 use crate::cmd::bench::memory::{Memory, memory};
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -49,12 +52,13 @@ pub(crate) async fn run(args: BridgeArgs) -> anyhow::Result<()> {
     let worker = |index| DeclaredWorker {
         name: format!("light-{index:04}"),
         endpoint: format!("{}/{index}", args.fleet),
-        pool: 1,
+        pool: pool_of(index),
         stake: STAKE.into(),
     };
+    let pool = |pid| DeclaredPool { pid, operator: "alice".into(), sync_only: false };
     config.inventory = Declared {
         operators: vec![DeclaredOperator { name: "alice".into(), development_uri: "//Alice".into() }],
-        pools: vec![DeclaredPool { pid: 1, operator: "alice".into(), sync_only: false }],
+        pools: (1..=pools(args.workers) as u64).map(pool).collect(),
         workers: (0..args.workers).map(worker).collect(),
     };
     let deployment = Deployment::start(&config).await?;

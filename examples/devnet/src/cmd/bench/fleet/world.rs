@@ -26,6 +26,19 @@ const HISTORY: u32 = 50;
 /// Signed transfers in every parachain block.
 const TRANSFERS: u32 = 5;
 
+/// Workers of a pool: the chain takes no more.
+const POOL_WORKERS: usize = 200;
+
+/// Pools that so many workers need, by their pids from 1 on.
+pub(super) fn pools(workers: usize) -> usize {
+    workers.div_ceil(POOL_WORKERS)
+}
+
+/// The pid of a worker's pool.
+pub(super) fn pool_of(worker: usize) -> u64 {
+    (worker / POOL_WORKERS) as u64 + 1
+}
+
 /// Everything but the bridge.
 pub(super) struct World {
     pub(super) network: Arc<Devnet>,
@@ -42,6 +55,8 @@ impl World {
     pub(super) async fn start(workers: usize, scale: &Scale) -> anyhow::Result<Self> {
         let mut config = Config::default().authorities(scale.authorities).rotate_every(scale.set_blocks);
         config.transfers_per_block = TRANSFERS;
+        let alike = config.para.pools.first().context("the dev network has no pool")?.clone();
+        config.para.pools = vec![alike; pools(workers)];
         let network = Arc::new(Devnet::new(config).context("starting the chains")?);
         network.steps(HISTORY).context("making the first blocks")?;
         let relay = network.serve_relay(local(0)).await.context("serving the relay chain")?;
