@@ -34,8 +34,11 @@ use subxt_rpcs::RpcClient;
 pub const POOL: PoolId = PoolId(1);
 pub const OTHER_POOL: PoolId = PoolId(2);
 
-/// How long anything may take in real time.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take in real time. Generous: machines that test are busy.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// How long a step waits for a trader that asks nothing.
+const BREATH: Duration = Duration::from_millis(200);
 
 pub struct Net {
     pub devnet: Devnet,
@@ -95,7 +98,7 @@ impl Wire {
     pub fn to(devnet: &Devnet) -> Arc<Self> {
         let client = RpcClient::new(InProcess::new(devnet.para_node().clone()));
         Arc::new(Self {
-            node: RpcNode::over(client).deadline(Duration::from_secs(5)),
+            node: RpcNode::over(client).deadline(Duration::from_secs(60)),
             lose_answers: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             crash: AtomicBool::new(false),
@@ -155,9 +158,15 @@ impl Net {
         }
     }
 
-    /// Lets the trader come up with what it has to do.
+    /// Lets the trader come up with what it has to do: until it has asked the node something, so that the chain does
+    /// not run away from a trader on a busy machine.
     pub async fn breathe(&self) {
+        let asked = || self.wire.requests.lock().unwrap().len();
+        let (start, before) = (Instant::now(), asked());
         tokio::time::sleep(Duration::from_millis(15)).await;
+        while asked() == before && start.elapsed() < BREATH {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Steps until the job has ended.
