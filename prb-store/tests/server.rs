@@ -1,8 +1,11 @@
 //! Native routes, limits, and peers that misbehave.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "../../prb-chain/tests/port/mod.rs"]
+mod port;
 mod support;
 
+use port::Port;
 use prb_core::{
     id::Height,
     port::{BlobStore, Coverage, Rung, Stream},
@@ -179,13 +182,14 @@ async fn news_of_the_coverage_end_a_wait() {
 
 #[tokio::test]
 async fn stopping_answers_those_who_wait_and_frees_the_port() {
-    let (_, store, running) = served(ServerOptions::default()).await;
+    let ((_, store), port) = (stored(35, 2000).await, Port::keep());
+    let address = port.addr.to_string();
+    let running = Running::start_at(store.clone(), ServerOptions::default(), &address).await;
     let etag = running.get(wire::COVERAGE).await.header("etag").unwrap().trim_matches('"').to_owned();
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     let ask = format!("GET /v1/coverage?known={etag}&wait=60 HTTP/1.1\r\nhost: x\r\n\r\n");
     stream.write_all(ask.as_bytes()).await.unwrap();
     running.get(wire::INFO).await; // the question has arrived by now, or is refused below like any other
-    let address = running.address.to_string();
     let begun = Instant::now();
     running.stop().await;
     assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());

@@ -1,5 +1,5 @@
 //! An address of a test's own.
-#![allow(dead_code)]
+#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use tokio::net::TcpSocket;
