@@ -44,7 +44,7 @@ fn the_demo_brings_workers_to_work_and_reports_it() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("demo.json");
     let demo = ["demo", "--workers", "2", "--block-time-ms", "60", "--timeout", LONG];
-    let output = run(&[&demo, &["--json", json.to_str().unwrap()][..]].concat());
+    let output = run(&[&demo[..], &["--json", json.to_str().unwrap()]].concat());
     let (out, err) = (told(&output.stdout), told(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{out}{err}");
     assert!(out.contains("dev-02: Working, ") && out.contains("\ndone in "), "{out}");

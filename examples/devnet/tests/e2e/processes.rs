@@ -106,7 +106,7 @@ async fn chains_that_were_restarted_are_recognised_as_others() {
     let ports = [&relay, &para].map(|port| port.addr.port().to_string());
     let start = || {
         let ports = ["--relay-port", ports[0].as_str(), "--para-port", ports[1].as_str()];
-        Process::start(&[&["chain", "--block-time-ms", "50"], &ports[..]].concat())
+        Process::start(&[&["chain", "--block-time-ms", "50"][..], &ports].concat())
     };
     let mut chain = start();
     let (relay_url, para_url) = (chain.url().await, chain.url().await);

@@ -94,7 +94,8 @@ pub fn times_left(observed: &Observed, side: Side, endpoint: &str, reason: &str,
     let labels = format!("chain={chain},endpoint={endpoint},reason={reason}");
     let times = observed.counter(&format!("prb_source_left_total{{{labels}}}"));
     let endpoint = format!("endpoint={endpoint}");
-    let told = |level, what| observed.lines(&[level, what, &endpoint, &format!("reason={words}")]);
+    let told =
+        |level: &str, what: &str| observed.lines(&[level, what, &endpoint, &format!("reason={words}")]);
     let (left, again) = (told("WARN", "endpoint left"), told("INFO", "endpoint is used again"));
     assert_eq!(left.len() as u64, times, "{left:?}");
     assert!(times >= 1 && left.len() <= again.len() + 1, "{left:?} {again:?}");
