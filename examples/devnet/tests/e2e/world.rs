@@ -113,7 +113,6 @@ impl World {
 
     /// Ends every connection with the nodes: what was asked by somebody who is gone by now is heard before this, or
     /// never.
-    #[allow(dead_code)] // the tests of the program use it
     pub async fn hang_up(&mut self) {
         for side in [Side::Relay, Side::Para] {
             self.down(side).await;
