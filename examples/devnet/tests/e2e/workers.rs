@@ -118,6 +118,7 @@ async fn a_worker_that_is_gone_is_taken_on_again_when_it_is_back() {
     let gone = world.workers.remove(0);
     let (addr, key) = (gone.addr(), gone.info().public_key);
     in_time("the worker ends", gone.stop()).await;
+    crate::port::freed(addr).await;
     let missed = async || {
         heard.any(|event| matches!(event, Event::WorkerTrouble { worker, .. } if worker.as_str() == name(0)))
     };

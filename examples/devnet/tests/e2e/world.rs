@@ -1,7 +1,7 @@
 //! Chains, workers and a data directory of one test.
 
 use crate::asked::{Asked, Side};
-use crate::port::Port;
+use crate::port::{Port, freed};
 use prb_chain::node_source::{NodeSource, SourceOptions};
 use prb_chain::verify::CryptoVerifier;
 use prb_cli::{
@@ -97,6 +97,7 @@ impl World {
     pub async fn down(&mut self, side: Side) {
         let served = if side == Side::Relay { &mut self.relay } else { &mut self.para };
         served.server.take().unwrap().stop().await;
+        freed(served.port.addr).await;
     }
 
     /// Serves a node where it was.
