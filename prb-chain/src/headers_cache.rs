@@ -576,7 +576,7 @@ mod tests {
         HeadersCacheSource::new(url, short(), Duration::from_secs(1)).unwrap().with_nodes(nodes)
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_cache_that_hangs_is_passed_over_where_there_are_nodes() {
         let (url, taken) = silent().await;
         let chain = FakeChain::new(1);
@@ -596,7 +596,7 @@ mod tests {
         assert_eq!(taken.load(Ordering::SeqCst), 3);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_pause_grows_and_failures_together_count_once() {
         let chain = FakeChain::new(1);
         let source = cache_beside_nodes("http://127.0.0.1:1", &chain);

@@ -90,8 +90,8 @@ fn plain() -> NodeConfig {
 
 fn options() -> SourceOptions {
     let mut options = SourceOptions::default();
-    options.rpc.answer_timeout = Duration::from_secs(20);
-    options.rpc.long_answer_timeout = Duration::from_secs(20);
+    options.rpc.answer_timeout = Duration::from_secs(120);
+    options.rpc.long_answer_timeout = Duration::from_secs(120);
     options
 }
 

@@ -1,6 +1,7 @@
 //! A trader of its own, reached through a real Redis server.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod port;
 mod redis_server;
 mod trader_support;
 
@@ -26,7 +27,7 @@ use std::{
 };
 use trader_support::*;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Longer than a loaded machine keeps a test waiting; where it has to end, [`end_lease`] ends it.
 const LEASE: Duration = Duration::from_secs(6);

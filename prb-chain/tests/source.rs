@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod nodes;
+mod port;
 
 use codec::{Decode, Encode};
 use nodes::Nodes;
+use port::Port;
 use prb_chain::{
     node_source::{NodeSource, SourceOptions},
     rpc::{Rpc, RpcOptions},
@@ -48,8 +50,8 @@ fn small() -> Config {
 fn options() -> SourceOptions {
     SourceOptions {
         rpc: RpcOptions {
-            answer_timeout: Duration::from_secs(20),
-            long_answer_timeout: Duration::from_secs(20),
+            answer_timeout: Duration::from_secs(120),
+            long_answer_timeout: Duration::from_secs(120),
             reconnect: Pace { first: Duration::ZERO, longest: Duration::ZERO },
             ..RpcOptions::default()
         },
@@ -412,8 +414,10 @@ async fn nothing_final_is_no_batch_and_no_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_finalized_head_ends_the_wait() {
     let network = Arc::new(network(small(), 12));
-    let source =
-        Arc::new(source_with(&network, SourceOptions { tip_patience: Duration::from_secs(60), ..options() }));
+    let source = Arc::new(source_with(
+        &network,
+        SourceOptions { tip_patience: Duration::from_secs(600), ..options() },
+    ));
     let tips = source.tips().await.unwrap();
     // Known is old: the wait ends at once.
     source.wait_for_tip(Tips::default()).await.unwrap();
@@ -425,15 +429,16 @@ async fn a_new_finalized_head_ends_the_wait() {
     let stepper = network.clone();
     let stepped = tokio::task::spawn_blocking(move || stepper.steps(3));
     stepped.await.unwrap().unwrap();
-    tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(120), waiting).await.unwrap().unwrap().unwrap();
     assert!(source.tips().await.unwrap().relay > tips.relay);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_node_is_reconnected_without_the_caller_noticing() {
     let network = network(small(), 12);
-    let relay = network.serve_relay("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let addr = relay.addr();
+    let port = Port::keep();
+    let addr = port.addr;
+    let relay = network.serve_relay(addr).await.unwrap();
     let source = NodeSource::over(
         Rpc::new(&format!("ws://user:secret@{addr}"), options().rpc),
         in_process("para", network.para_node(), options()),
@@ -449,7 +454,7 @@ async fn a_restarted_node_is_reconnected_without_the_caller_noticing() {
     assert_eq!(source.tips().await.unwrap(), before);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_silent_node_is_a_timeout() {
     let network = network(small(), 12);
     let mut options = options();
@@ -511,8 +516,9 @@ async fn a_node_of_another_chain_behind_the_same_address_answers_nothing() {
     source.expect(&genesis.identity());
     source.relay_batch(first).await.unwrap();
 
-    let relay = own.serve_relay("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let addr = relay.addr();
+    let port = Port::keep();
+    let addr = port.addr;
+    let relay = own.serve_relay(addr).await.unwrap();
     let source = NodeSource::over(
         Rpc::new(&relay.url(), options().rpc),
         in_process("para", own.para_node(), options()),

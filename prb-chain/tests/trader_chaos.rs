@@ -70,7 +70,7 @@ impl Play {
         self.heal();
         let start = std::time::Instant::now();
         while self.seen.len() < self.jobs.len() {
-            assert!(start.elapsed().as_secs() < 120, "{} jobs do not end", self.jobs.len() - self.seen.len());
+            assert!(start.elapsed().as_secs() < 300, "{} jobs do not end", self.jobs.len() - self.seen.len());
             self.net.devnet.step().unwrap();
             self.net.breathe().await;
             self.look().await;

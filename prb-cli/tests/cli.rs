@@ -28,6 +28,8 @@ mod tx;
 
 #[path = "../../prb-store/tests/support/files.rs"]
 mod files;
+#[path = "../../prb-chain/tests/port/mod.rs"]
+mod port;
 #[path = "../../prb-chain/tests/redis_server/mod.rs"]
 mod redis_server;
 // The dev network's own end-to-end tests have these.

@@ -10,7 +10,8 @@ use prb_core::{
 use prb_devnet::worker::{Fault, FaultRule, WorkerConfig, WorkerHandle, WorkerServer};
 use prb_worker::{Deadlines, MinimumRate, Options, PrpcDriver, ReplyCaps};
 
-const DEADLINE: Duration = Duration::from_secs(3);
+/// Long enough for calls without trouble, on a machine that is busy.
+const DEADLINE: Duration = Duration::from_secs(6);
 const CAP: usize = 64 << 10;
 
 struct DevBench {

@@ -11,6 +11,9 @@ use std::{
 
 use serde_json::Value;
 
+/// Seconds until the program gives up. Generous: machines that test are busy.
+const LONG: &str = "600";
+
 fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prb-devnet"));
     command.args(args).env_remove("RUST_LOG");
@@ -40,7 +43,8 @@ fn names(value: &Value) -> BTreeSet<&str> {
 fn the_demo_brings_workers_to_work_and_reports_it() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("demo.json");
-    let output = run(&["demo", "--workers", "2", "--block-time-ms", "60", "--json", json.to_str().unwrap()]);
+    let demo = ["demo", "--workers", "2", "--block-time-ms", "60", "--timeout", LONG];
+    let output = run(&[&demo[..], &["--json", json.to_str().unwrap()]].concat());
     let (out, err) = (told(&output.stdout), told(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{out}{err}");
     assert!(out.contains("dev-02: Working, ") && out.contains("\ndone in "), "{out}");
@@ -93,7 +97,8 @@ fn a_demo_that_is_late_says_why_and_still_reports() {
 #[test]
 fn a_demo_that_is_stopped_early_fails_and_names_what_the_workers_lack() {
     // The chain lets nobody this slow compute.
-    let mut command = program(&["demo", "--workers", "2", "--score", "40", "--block-time-ms", "60"]);
+    let mut command =
+        program(&["demo", "--workers", "2", "--score", "40", "--block-time-ms", "60", "--timeout", LONG]);
     let mut demo = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(demo.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.contains("WARN") && line.contains("BenchmarkTooLow")));
@@ -124,7 +129,7 @@ fn arguments_that_make_no_sense_are_exit_code_2() {
 #[cfg(unix)]
 #[test]
 fn up_stays_until_told_to_stop_and_then_ends_well() {
-    let mut command = program(&["up", "--workers", "1", "--block-time-ms", "60"]);
+    let mut command = program(&["up", "--workers", "1", "--block-time-ms", "60", "--timeout", LONG]);
     let mut up = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.starts_with("everything works after ")));

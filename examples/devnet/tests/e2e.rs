@@ -23,6 +23,8 @@ mod lies;
 mod outages;
 #[path = "e2e/plain.rs"]
 mod plain;
+#[path = "../../../prb-chain/tests/port/mod.rs"]
+mod port;
 #[path = "e2e/processes.rs"]
 mod processes;
 #[path = "e2e/providers.rs"]

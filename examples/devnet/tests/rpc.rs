@@ -1,6 +1,9 @@
 //! JSON-RPC of the dev chains: shapes, errors, subscriptions, faults, in process and over a socket.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "../../../prb-chain/tests/port/mod.rs"]
+mod port;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +12,7 @@ use jsonrpsee::core::ClientError;
 use jsonrpsee::core::client::{ClientT, Subscription, SubscriptionClientT};
 use jsonrpsee::core::params::ArrayParams;
 use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
+use port::Port;
 use prb_devnet::chain::{Header, StorageChanges};
 use prb_devnet::finality::FinalityProof;
 use prb_devnet::network::{Config, Devnet, sign_para_call};
@@ -20,7 +24,7 @@ use sp_core::H256;
 use sp_keyring::Sr25519Keyring;
 use sp_runtime::DigestItem;
 
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_secs(240);
 
 struct Net {
     net: Arc<Devnet>,
@@ -382,12 +386,14 @@ async fn faults_alter_answers_errors_and_notifications() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_server_frees_its_port() {
-    let it = stepped(1).await;
-    let [relay, _para] = it.servers;
-    let addr = relay.addr();
-    relay.stop().await;
-    let again = it.net.serve_relay(addr).await.unwrap();
-    assert_eq!(again.addr(), addr);
+    let (it, port) = (stepped(1).await, Port::keep());
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let server = it.net.serve_relay(port.addr).await.unwrap();
+        assert_eq!(server.addr(), port.addr);
+        clients.push(WsClientBuilder::new().build(server.url()).await.unwrap());
+        server.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

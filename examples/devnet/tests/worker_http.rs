@@ -1,6 +1,8 @@
 //! The dev worker's listener: routes, status codes, limits, faults and restarts.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "../../../prb-chain/tests/port/mod.rs"]
+mod port;
 mod worker_support;
 
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use codec::Encode;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use port::Port;
 use prb_devnet::worker::scale::{SyncHeaderReq, SyncParachainHeaderReq};
 use prb_devnet::worker::{
     AttestationMode, Error, Fault, FaultRule, Restart, WorkerConfig, WorkerHandle, WorkerServer, pb,
@@ -345,9 +348,10 @@ async fn a_slow_answer_arrives_whole_at_about_the_given_speed() {
 
 #[tokio::test]
 async fn a_stopped_worker_frees_its_port_even_while_a_call_hangs() {
-    let worker = start().await;
+    let port = Port::keep();
+    let addr = port.addr;
+    let worker = WorkerServer::start(WorkerConfig::default(), addr).await.unwrap();
     worker.add_fault(FaultRule::always(Fault::Hang));
-    let addr = worker.addr();
     let stream = TcpStream::connect(addr).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);

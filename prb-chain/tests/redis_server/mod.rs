@@ -1,15 +1,16 @@
 //! A Redis server of a test's own, without persistence.
 #![allow(dead_code)]
 
+use crate::port::Port;
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 pub struct Redis {
-    port: u16,
+    port: Port,
     child: Option<Child>,
     folder: tempfile::TempDir,
 }
@@ -23,31 +24,25 @@ impl Redis {
             eprintln!("SKIPPED: redis-server is not installed (Debian: apt-get install redis-server)");
             return None;
         }
-        // Somebody else may take a port between its choice and its use.
-        for _ in 0..10 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut redis = Self { port, child: None, folder: tempfile::tempdir().unwrap() };
-            if redis.comes_up() {
-                return Some(redis);
-            }
-        }
-        panic!("redis-server does not start at any port");
+        let mut redis = Self { port: Port::keep(), child: None, folder: tempfile::tempdir().unwrap() };
+        redis.up();
+        Some(redis)
     }
 
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.port.addr)
     }
 
     /// Starts it, empty, at the same port as before.
     pub fn up(&mut self) {
-        assert!(self.comes_up(), "redis-server does not start again at port {}", self.port);
+        assert!(self.comes_up(), "redis-server does not start at {}", self.port.addr);
     }
 
-    /// Whether it does, and not somebody else's server at its port.
+    /// Whether it does.
     fn comes_up(&mut self) -> bool {
         let log = self.folder.path().join("log");
         let _ = std::fs::remove_file(&log);
-        let port = self.port.to_string();
+        let port = self.port.addr.port().to_string();
         let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
             .arg(self.folder.path())
@@ -81,8 +76,8 @@ impl Redis {
     /// The first line of what an inline command answers, nothing if nobody does.
     pub fn command(&self, command: &str) -> String {
         let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            let mut stream = TcpStream::connect(self.port.addr)?;
+            stream.set_read_timeout(Some(Duration::from_secs(60)))?;
             stream.write_all(format!("{command}\r\n").as_bytes())?;
             let mut bytes = Vec::new();
             let mut byte = [0];

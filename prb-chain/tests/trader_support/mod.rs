@@ -34,8 +34,11 @@ use subxt_rpcs::RpcClient;
 pub const POOL: PoolId = PoolId(1);
 pub const OTHER_POOL: PoolId = PoolId(2);
 
-/// How long anything may take in real time.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take in real time. Generous: machines that test are busy.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// How long a step waits for a trader that does not look at the chain.
+const BREATH: Duration = Duration::from_millis(200);
 
 pub struct Net {
     pub devnet: Devnet,
@@ -95,7 +98,7 @@ impl Wire {
     pub fn to(devnet: &Devnet) -> Arc<Self> {
         let client = RpcClient::new(InProcess::new(devnet.para_node().clone()));
         Arc::new(Self {
-            node: RpcNode::over(client).deadline(Duration::from_secs(5)),
+            node: RpcNode::over(client).deadline(Duration::from_secs(60)),
             lose_answers: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             crash: AtomicBool::new(false),
@@ -155,9 +158,18 @@ impl Net {
         }
     }
 
-    /// Lets the trader come up with what it has to do.
+    /// Lets the trader come up with what it has to do, so that the chain does not run away from it on a busy machine:
+    /// one that waits for blocks looks at the head, does what follows from it, and looks again.
     pub async fn breathe(&self) {
+        let looks = || {
+            let requests = self.wire.requests.lock().unwrap();
+            requests.iter().filter(|method| *method == "chain_getFinalizedHead").count()
+        };
+        let (start, before) = (Instant::now(), looks());
         tokio::time::sleep(Duration::from_millis(15)).await;
+        while looks() < before + 2 && start.elapsed() < BREATH {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Steps until the job has ended.

@@ -62,6 +62,7 @@ async fn a_killed_bridge_goes_on_where_it_was() {
         };
         until_or("the bridge has begun", begun, || running.log().join("\n")).await;
         running.kill().await;
+        world.hang_up().await;
         if let Some(before) = &before {
             nothing_again(&world, before);
         }

@@ -75,7 +75,7 @@ async fn x14_a_provider_killed_at_two_hundred_random_moments_loses_and_repeats_n
     use std::io::Write;
     writeln!(std::io::stderr(), "{trace}").unwrap();
     let mut dice = Dice::new(seed);
-    let world = World::new(network::Config::default(), AHEAD, 0).await;
+    let mut world = World::new(network::Config::default(), AHEAD, 0).await;
     let place = place(&world);
     let mut before: Option<Cursor> = None;
     // Told by whoever opens the store next: here, the test.
@@ -101,6 +101,7 @@ async fn x14_a_provider_killed_at_two_hundred_random_moments_loses_and_repeats_n
             tokio::time::sleep(Duration::from_micros(dice.below(8_000))).await;
         }
         running.kill().await;
+        world.hang_up().await;
         let asked = world.asked.count();
         if let Some(before) = &before {
             nothing_again(&world, before);

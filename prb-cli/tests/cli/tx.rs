@@ -123,7 +123,7 @@ fn without_relay(place: &Place) {
 /// A folder with an operator, a worker, and a namespace of this server.
 async fn with_redis(world: &World, redis: &Redis) -> Place {
     let place = Place::new();
-    let section = format!("[redis]\nurl = \"{}\"\nlease_seconds = 2\n", redis.url());
+    let section = format!("[redis]\nurl = \"{}\"\nlease_seconds = 10\n", redis.url());
     place.configure(&configuration(world, &section));
     place.add_alice().await;
     place.add_worker(&name(0), &world.workers[0].url()).await;

@@ -11,10 +11,10 @@ use prb_core::{
     },
     port::{Append, Blob, BlobStore, Coverage, Cursor, Genesis, Rung, StoreError, Stream},
     span::Span,
-    testkit::{FakeChain, FakeSource, ToyVerifier},
+    testkit::{FakeChain, FakeSource, Observed, ToyVerifier},
 };
 use prb_store::{RemoteStore, Server, ServerOptions};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -34,7 +34,10 @@ impl Running {
     }
 
     pub async fn start_at(store: Arc<dyn BlobStore>, options: ServerOptions, at: &str) -> Self {
-        let listener = TcpListener::bind(at).await.unwrap();
+        Self::start_on(store, options, TcpListener::bind(at).await.unwrap())
+    }
+
+    pub fn start_on(store: Arc<dyn BlobStore>, options: ServerOptions, listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         let server = Server::new(store, options);
         let serving = server.clone();
@@ -110,6 +113,20 @@ pub async fn ingest(chain: &FakeChain, store: Arc<dyn BlobStore>) {
     let verifier = Box::new(ToyVerifier::new());
     let mut ingest = Ingest::new(source, store, verifier, IngestOptions::default(), Announcer::default());
     while ingest.step().await.unwrap() {}
+}
+
+/// Waits until these counters have come to `times` together, and no further: some things are counted when the peer knows
+/// of them already.
+pub async fn counted(observed: &Observed, names: &[&str], times: u64) {
+    let sum = || names.iter().map(|name| observed.counter(name)).sum::<u64>();
+    let all = async {
+        while sum() < times {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(60), all).await;
+    assert!(in_time.is_ok(), "{} of {times} {names:?}", sum());
+    assert_eq!(sum(), times, "{names:?}");
 }
 
 /// Writes to a store and reads it through a remote one: what is appended is seen by the reader before `append`

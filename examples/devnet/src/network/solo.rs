@@ -94,7 +94,7 @@ impl Solo {
         (0..n).try_for_each(|_| self.step().map(drop))
     }
 
-    /// Makes a step every `block_time` of real time until `shutdown` is done.
+    /// Makes a step every `block_time` of real time until `shutdown` is done; see [`Devnet::run`](super::Devnet::run).
     pub async fn run(
         self: Arc<Self>,
         block_time: Duration,

@@ -318,7 +318,7 @@ mod tests {
         let call = std::thread::spawn(move || {
             let _busy = shared.lock();
             begin.send(()).unwrap();
-            ended.recv_timeout(Duration::from_secs(10))
+            ended.recv_timeout(Duration::from_secs(60))
         });
         begun.await.unwrap();
         let mut stream = TcpStream::connect(worker.addr()).await.unwrap();

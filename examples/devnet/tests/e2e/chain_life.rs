@@ -49,7 +49,8 @@ fn session(world: &World, pool: u64, index: usize) -> SessionInfo {
 async fn add_impatiently(world: &mut World, deployment: &Deployment) {
     world.add_worker(WorkerConfig::default()).await;
     let index = world.workers.len() - 1;
-    let limit = Duration::from_millis(800);
+    // Long enough for a worker that does not hang, on a machine that is busy.
+    let limit = Duration::from_secs(4);
     let deadlines = Deadlines { read: limit, work: limit, ..Deadlines::default() };
     let driver =
         PrpcDriver::new(&world.workers[index].url(), Options { deadlines, ..Options::default() }).unwrap();
@@ -61,7 +62,8 @@ async fn add_impatiently(world: &mut World, deployment: &Deployment) {
 /// X8, as the chain sees it.
 #[tokio::test(flavor = "multi_thread")]
 async fn x08_a_worker_that_hangs_is_marked_unresponsive_and_works_again_once_it_answers() {
-    let config = network::Config { challenge_deadline: 20, ..challenging() };
+    // Long enough for the other one's answers, on a machine that is busy.
+    let config = network::Config { challenge_deadline: 40, ..challenging() };
     let mut world = World::new(config, 30, 1).await;
     world.run_chains();
     let deployment = world.deploy().await;

@@ -64,7 +64,8 @@ async fn x17_a_flipped_byte_is_never_served_and_a_running_provider_repairs_it() 
     .await;
     assert_eq!(observed.counter("prb_store_repaired_total{stream=changes}"), 1);
     assert_eq!(told(&["INFO", "repaired", "stream=changes", "height=7"]), 1);
-    assert_eq!(world.asked.changes(&world.network), [(7, 7)]);
+    let fetched = world.asked.changes(&world.network);
+    assert!(!fetched.is_empty() && fetched.iter().all(|blocks| *blocks == (7, 7)), "{fetched:?}");
 
     // On the way: noticed by the reader, which takes it from somebody else where it can.
     let address = provider.address().to_string();

@@ -85,9 +85,15 @@ async fn refused(
         };
         assert!(cause.starts_with(&prefix), "{cause}");
     }
-    let cursor = store.cursor().await.unwrap().unwrap();
+    // What is no lie is stored meanwhile: both are to be of one moment.
+    let (cursor, coverage) = loop {
+        let cursor = store.cursor().await.unwrap();
+        let coverage = store.coverage().await.unwrap();
+        if cursor == store.cursor().await.unwrap() {
+            break (cursor.unwrap(), coverage.unwrap());
+        }
+    };
     assert!(stored_less(&cursor), "{cursor:?}");
-    let coverage = store.coverage().await.unwrap().unwrap();
     assert_eq!(coverage.relay.map(|span| span.last()), Some(cursor.relay.height));
     assert_eq!(coverage.para.map(|span| span.last()), cursor.para.map(|head| head.height));
     assert_eq!(coverage.changes.map_or(0, |span| span.last().0), cursor.changes.0);

@@ -42,8 +42,7 @@ async fn a_bridge_that_stops_while_nodes_are_down_does_not_wait_for_them() {
     world.down(Side::Relay).await;
     world.down(Side::Para).await;
     let deployment = world.deploy().await;
-    let stopped = tokio::time::timeout(Duration::from_secs(20), deployment.stop()).await;
-    assert!(stopped.is_ok());
+    in_time("the bridge stops", deployment.stop()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +57,11 @@ async fn nodes_that_restart_interrupt_nothing_for_long() {
             world.down(*side).await;
         }
         let away = world.network.relay().finalized_number();
-        until("blocks pass meanwhile", async || world.network.relay().finalized_number() > away + 4).await;
+        until("blocks pass meanwhile, and they are missed", async || {
+            world.network.relay().finalized_number() > away + 4
+                && heard.any(|event| matches!(event, Event::IngestTrouble { .. }))
+        })
+        .await;
         for side in sides {
             world.up(*side).await;
         }
@@ -69,23 +72,20 @@ async fn nodes_that_restart_interrupt_nothing_for_long() {
         })
         .await;
     }
-    assert!(heard.any(|event| matches!(event, Event::IngestTrouble { .. })));
-    until("the workers follow", async || {
-        let tip = world.network.para().finalized_number();
-        world.workers.iter().all(|worker| worker.info().blocknum > tip.saturating_sub(5))
-    })
-    .await;
+    let tip = world.network.para().finalized_number();
+    until("the workers follow", async || world.workers.iter().all(|worker| worker.info().blocknum > tip))
+        .await;
     assert!(deployment.bridge().workers_status().iter().all(works));
     assert_eq!(deployment.transactions().failed, 0);
     world.halt_chains().await;
     in_time("the bridge stops", deployment.stop()).await;
 }
 
-/// A source that notices silence soon.
+/// A source that notices silence soon, if not so soon that a busy machine is taken for it.
 fn impatient() -> SourceOptions {
     let mut options = SourceOptions { tip_patience: Duration::from_millis(300), ..SourceOptions::default() };
-    options.rpc.answer_timeout = Duration::from_millis(500);
-    options.rpc.long_answer_timeout = Duration::from_millis(500);
+    options.rpc.answer_timeout = Duration::from_secs(5);
+    options.rpc.long_answer_timeout = Duration::from_secs(5);
     options
 }
 

@@ -1,5 +1,6 @@
 //! The dev network as separate processes, with the example's configuration.
 
+use crate::port::Port;
 use crate::world::{in_time, until, until_or, works};
 use prb_cli::config::Config;
 use prb_cli::data_provider::DataProvider;
@@ -101,12 +102,15 @@ async fn chains_and_worker_in_processes_of_their_own_are_joined_by_the_example_c
 #[tokio::test(flavor = "multi_thread")]
 async fn chains_that_were_restarted_are_recognised_as_others() {
     let folder = tempfile::tempdir().unwrap();
-    let start = |relay: &str, para: &str| {
-        Process::start(&["chain", "--relay-port", relay, "--para-port", para, "--block-time-ms", "50"])
+    let (relay, para) = (Port::keep(), Port::keep());
+    let ports = [&relay, &para].map(|port| port.addr.port().to_string());
+    let start = || {
+        let ports = ["--relay-port", ports[0].as_str(), "--para-port", ports[1].as_str()];
+        Process::start(&[&["chain", "--block-time-ms", "50"][..], &ports].concat())
     };
-    let mut chain = start("0", "0");
-    let (relay, para) = (chain.url().await, chain.url().await);
-    let mut config = Config::for_nodes(folder.path().join("data"), relay.as_str(), para.as_str());
+    let mut chain = start();
+    let (relay_url, para_url) = (chain.url().await, chain.url().await);
+    let mut config = Config::for_nodes(folder.path().join("data"), relay_url.as_str(), para_url.as_str());
     config.serve.listen = crate::world::ANY;
     let provider = DataProvider::start(&config).await.unwrap();
     let remote = RemoteStore::new(RemoteOptions::default());
@@ -119,9 +123,8 @@ async fn chains_that_were_restarted_are_recognised_as_others() {
     let before = height().await;
     assert!(chain.end("-INT").await);
 
-    let port = |url: &str| url.rsplit(':').next().unwrap().to_owned();
-    let mut other = start(&port(&relay), &port(&para));
-    assert_eq!((other.url().await, other.url().await), (relay, para));
+    let mut other = start();
+    assert_eq!((other.url().await, other.url().await), (relay_url, para_url));
     let ended = in_time("the provider ends", provider.ended()).await.to_string();
     assert!(ended.contains("choose another data_dir or the right nodes"), "{ended}");
     assert!(height().await >= before);

@@ -1,12 +1,14 @@
 //! Two providers, a third, and workers that depend on them: none may be missed.
 
 use crate::asked::Side;
-use crate::world::{World, in_time, until_or};
+use crate::world::{World, in_time, until, until_or};
 use prb_cli::config::{Config, Providers};
 use prb_cli::data_provider::DataProvider;
 use prb_cli::deployment::Deployment;
+use prb_core::port::BlobStore;
 use prb_devnet::network;
 use prb_devnet::worker::WorkerHandle;
+use prb_store::{RemoteOptions, RemoteStore};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -56,6 +58,17 @@ impl Site {
     async fn stop(&mut self) {
         self.gate.to.send_replace(Way::Closed);
         in_time("a provider stops", self.provider.take().unwrap().stop()).await;
+    }
+
+    /// Waits until it has what is final by now. How long that takes is no matter of those who read from others.
+    async fn catch_up(&self, world: &World) {
+        let reader = RemoteStore::connect([self.gate.url.as_str()], RemoteOptions::default()).unwrap();
+        let final_now = world.network.para().finalized_number();
+        until("the provider has caught up", async || {
+            let coverage = reader.coverage().await.ok().flatten();
+            coverage.and_then(|coverage| coverage.changes).is_some_and(|span| span.last().0 >= final_now)
+        })
+        .await;
     }
 
     /// Lets nothing through any more, and keeps every connection: a process that is stopped, a cable that is pulled.
@@ -194,6 +207,7 @@ async fn providers_that_stop_hang_start_and_lag_stall_no_worker() {
     blocks(&worker, 10, &deployment).await;
     judge("it comes back, behind at first");
 
+    one.catch_up(&world).await;
     two.freeze();
     blocks(&worker, 10, &deployment).await;
     judge("two hangs");
@@ -206,6 +220,7 @@ async fn providers_that_stop_hang_start_and_lag_stall_no_worker() {
     deployment.set_providers(&urls).unwrap();
     blocks(&worker, 10, &deployment).await;
     judge("a third starts from nothing");
+    three.catch_up(&world).await;
     one.stop().await;
     two.stop().await;
     blocks(&worker, 10, &deployment).await;

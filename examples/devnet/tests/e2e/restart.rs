@@ -32,6 +32,7 @@ async fn a_bridge_that_restarts_in_mid_sync_asks_for_nothing_twice() {
     // Its turn waits for the answer, so nothing more is stored.
     let cursor = first.cursor().await.unwrap().unwrap();
     in_time("the first bridge stops", first.stop()).await;
+    world.hang_up().await;
     let before = world.asked.changes(&world.network);
 
     world.asked.be_honest();

@@ -39,7 +39,7 @@ impl Two {
     }
 
     fn source(&self) -> NodeSource {
-        let options = SourceOptions { survey: Duration::from_millis(100), ..SourceOptions::default() };
+        let options = SourceOptions { survey: Duration::from_millis(100), ..never_slow() };
         NodeSource::at(&self.urls(Side::Relay), &self.urls(Side::Para), options)
     }
 
@@ -74,13 +74,32 @@ impl Two {
         assert_eq!(bridge.failure(), None);
         in_time("the bridge stops", bridge.stop()).await;
 
-        assert_eq!(observed.counter(&format!("prb_ingest_refused_total{{check={check}}}")), 1, "{check}");
-        assert_eq!(observed.lines(&["WARN", "refused an answer", &liar, &cause]).len(), 1, "{cause}");
-        let chain = if side == Side::Relay { "relay chain" } else { "parachain" };
-        let left = format!("prb_source_left_total{{chain={chain},endpoint={liar},reason=refused}}");
-        assert_eq!(observed.counter(&left), 1);
-        assert_eq!(observed.lines(&["WARN", "endpoint left", &liar, &cause]).len(), 1, "{cause}");
+        let times = times_left(&observed, side, &liar, "refused", "an answer was refused");
+        assert!(!observed.lines(&["WARN", "endpoint left", &liar, &cause]).is_empty(), "{cause}");
+        assert!(observed.counter(&format!("prb_ingest_refused_total{{check={check}}}")) >= times, "{check}");
+        let told = observed.lines(&["WARN", "refused an answer", &liar]);
+        assert!(!told.is_empty() && told.len() as u64 <= times && told[0].contains(&cause), "{told:?}");
     }
+}
+
+/// No endpoint is taken for slow because the machine is.
+pub fn never_slow() -> SourceOptions {
+    SourceOptions { hedge_after: Duration::from_secs(600), ..SourceOptions::default() }
+}
+
+/// How often an endpoint was left for a reason (in metrics, and in words): once, and once more each time that its pause
+/// was over and it was used again. Each time is counted and told.
+pub fn times_left(observed: &Observed, side: Side, endpoint: &str, reason: &str, words: &str) -> u64 {
+    let chain = if side == Side::Relay { "relay chain" } else { "parachain" };
+    let labels = format!("chain={chain},endpoint={endpoint},reason={reason}");
+    let times = observed.counter(&format!("prb_source_left_total{{{labels}}}"));
+    let endpoint = format!("endpoint={endpoint}");
+    let told =
+        |level: &str, what: &str| observed.lines(&[level, what, &endpoint, &format!("reason={words}")]);
+    let (left, again) = (told("WARN", "endpoint left"), told("INFO", "endpoint is used again"));
+    assert_eq!(left.len() as u64, times, "{left:?}");
+    assert!(times >= 1 && left.len() <= again.len() + 1, "{left:?} {again:?}");
+    times
 }
 
 /// X2, X6: a justification with a wrong signature.
@@ -180,9 +199,9 @@ async fn x6_a_missing_justification_is_taken_from_another_node() {
     in_time("the bridge stops", bridge.stop()).await;
     assert_eq!(observed.lines(&["refused an answer"]), Vec::<String>::new(), "nobody lied");
     let cause = "it has no relay headers at ";
-    assert_eq!(observed.lines(&["WARN", "endpoint left", &lacking, cause, "another has"]).len(), 1);
-    let left = format!("prb_source_left_total{{chain=relay chain,endpoint={lacking},reason=failing}}");
-    assert_eq!(observed.counter(&left), 1);
+    let told = observed.lines(&["WARN", "endpoint left", &lacking, cause, "another has"]);
+    let times = times_left(&observed, Side::Relay, &lacking, "failing", "fails for relay headers");
+    assert_eq!(told.len() as u64, times, "{told:?}");
 }
 
 /// X1: nodes die and come back under a whole deployment; the others carry on.

@@ -118,6 +118,7 @@ async fn a_worker_that_is_gone_is_taken_on_again_when_it_is_back() {
     let gone = world.workers.remove(0);
     let (addr, key) = (gone.addr(), gone.info().public_key);
     in_time("the worker ends", gone.stop()).await;
+    crate::port::freed(addr).await;
     let missed = async || {
         heard.any(|event| matches!(event, Event::WorkerTrouble { worker, .. } if worker.as_str() == name(0)))
     };
@@ -135,7 +136,8 @@ async fn a_worker_that_is_gone_is_taken_on_again_when_it_is_back() {
 async fn a_worker_that_hangs_is_given_up_after_its_deadline() {
     let (mut world, deployment) = two_working().await;
     world.add_worker(WorkerConfig::default()).await;
-    let limit = Duration::from_millis(800);
+    // Long enough for a worker that does not hang, on a machine that is busy.
+    let limit = Duration::from_secs(4);
     let deadlines = Deadlines { read: limit, work: limit, ..Deadlines::default() };
     let driver =
         PrpcDriver::new(&world.workers[2].url(), Options { deadlines, ..Options::default() }).unwrap();
@@ -152,7 +154,7 @@ async fn a_worker_that_hangs_is_given_up_after_its_deadline() {
         until_it_goes_on(&world, &deployment, 2).await;
     }
     let late =
-        |event: &&Event| matches!(event, Event::WorkerTrouble { cause, .. } if cause.contains("within 1 s"));
+        |event: &&Event| matches!(event, Event::WorkerTrouble { cause, .. } if cause.contains("within 4 s"));
     let troubles = heard.about(&name(2));
     assert!(troubles.iter().filter(late).count() >= 2, "{troubles:#?}");
     the_other_noticed_nothing(world, deployment, &heard).await;

@@ -1,6 +1,7 @@
 //! Chains, workers and a data directory of one test.
 
 use crate::asked::{Asked, Side};
+use crate::port::{Port, freed};
 use prb_chain::node_source::{NodeSource, SourceOptions};
 use prb_chain::verify::CryptoVerifier;
 use prb_cli::{
@@ -29,21 +30,15 @@ use tokio::task::JoinHandle;
 const BLOCK_TIME: Duration = Duration::from_millis(120);
 
 /// Longest time that anything may take. Generous: machines that test are busy.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A free port.
 pub const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A node's listener; down while there is no server.
 struct Served {
-    addr: SocketAddr,
+    port: Port,
     server: Option<RpcServer>,
-}
-
-impl From<RpcServer> for Served {
-    fn from(server: RpcServer) -> Self {
-        Self { addr: server.addr(), server: Some(server) }
-    }
 }
 
 /// What makes blocks: how to halt it, and how it ends.
@@ -56,6 +51,8 @@ pub struct World {
     relay: Served,
     para: Served,
     pub workers: Vec<WorkerHandle>,
+    /// Those of all workers that there were.
+    ports: Vec<Port>,
     folder: TempDir,
     chains: Option<Clockwork>,
 }
@@ -67,10 +64,19 @@ impl World {
         let made = network.clone();
         tokio::task::spawn_blocking(move || made.steps(history)).await.unwrap().unwrap();
         let asked = Asked::listen(&network);
-        let relay = network.serve_relay(ANY).await.unwrap().into();
-        let para = network.serve_para(ANY).await.unwrap().into();
-        let folder = tempfile::tempdir().unwrap();
-        let mut world = Self { network, asked, relay, para, workers: Vec::new(), folder, chains: None };
+        let (relay, para) = (Port::keep(), Port::keep());
+        let mut world = Self {
+            network,
+            asked,
+            relay: Served { port: relay, server: None },
+            para: Served { port: para, server: None },
+            workers: Vec::new(),
+            ports: Vec::new(),
+            folder: tempfile::tempdir().unwrap(),
+            chains: None,
+        };
+        world.up(Side::Relay).await;
+        world.up(Side::Para).await;
         for _ in 0..workers {
             world.add_worker(WorkerConfig::default()).await;
         }
@@ -78,26 +84,41 @@ impl World {
     }
 
     pub async fn add_worker(&mut self, config: WorkerConfig) {
-        self.workers.push(WorkerServer::start(config, ANY).await.unwrap());
+        let port = Port::keep();
+        self.workers.push(WorkerServer::start(config, port.addr).await.unwrap());
+        self.ports.push(port);
     }
 
     pub fn url(&self, side: Side) -> String {
-        format!("ws://{}", if side == Side::Relay { self.relay.addr } else { self.para.addr })
+        format!("ws://{}", if side == Side::Relay { self.relay.port.addr } else { self.para.port.addr })
     }
 
     /// Ends a node's server with all its connections; the chain goes on.
     pub async fn down(&mut self, side: Side) {
         let served = if side == Side::Relay { &mut self.relay } else { &mut self.para };
         served.server.take().unwrap().stop().await;
+        freed(served.port.addr).await;
     }
 
     /// Serves a node where it was.
     pub async fn up(&mut self, side: Side) {
-        let server = match side {
-            Side::Relay => self.network.serve_relay(self.relay.addr).await.unwrap(),
-            Side::Para => self.network.serve_para(self.para.addr).await.unwrap(),
-        };
-        *(if side == Side::Relay { &mut self.relay } else { &mut self.para }) = server.into();
+        match side {
+            Side::Relay => {
+                self.relay.server = Some(self.network.serve_relay(self.relay.port.addr).await.unwrap());
+            }
+            Side::Para => {
+                self.para.server = Some(self.network.serve_para(self.para.port.addr).await.unwrap());
+            }
+        }
+    }
+
+    /// Ends every connection with the nodes: what was asked by somebody who is gone by now is heard before this, or
+    /// never.
+    pub async fn hang_up(&mut self) {
+        for side in [Side::Relay, Side::Para] {
+            self.down(side).await;
+            self.up(side).await;
+        }
     }
 
     /// A bridge that only ingests, with short pauses.

@@ -32,7 +32,7 @@ use tokio::{
 };
 
 /// Longest wait for all readers to have a block.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) async fn run(
     scale: &Scale,

@@ -13,8 +13,9 @@ use futures::future::join_all;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How much later than its deadline a call may return.
-const SLACK: Duration = Duration::from_secs(2);
+/// How much later than its deadline a call may return. Generous: machines that test are busy, and a call without
+/// deadline never returns.
+const SLACK: Duration = Duration::from_secs(30);
 
 pub(super) async fn calls_wait_for_each_other(bench: &impl Bench) {
     let driver = bench.driver();

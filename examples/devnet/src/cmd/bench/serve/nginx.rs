@@ -15,7 +15,7 @@ use tokio::{net::TcpStream, time::sleep};
 pub(super) const PATH: &str = "/range";
 
 /// How long a start may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running nginx; stopped when dropped.
 pub(super) struct Nginx {
