@@ -176,7 +176,7 @@ impl Feed {
         options: FeedOptions,
         announcer: Announcer,
     ) -> Self {
-        let waiter = Waiter::new(depot.waits.clone(), cell.worker.name.clone());
+        let waiter = Waiter::new(depot.waits.clone(), cell.worker.name.clone(), announcer.clone());
         Self {
             cell,
             assembly: Assembly { store, options },
@@ -257,7 +257,7 @@ impl Feed {
     /// Sends nothing to a disabled worker until it is enabled.
     async fn stand_by(&mut self, stop: &CancellationToken) {
         (self.info, self.tip_seen, self.ready, self.stuck) = (None, None, None, None);
-        self.waiter.note(None, None, &self.announcer);
+        self.waiter.leave();
         self.cell.publish(Seen::default());
         let mut goal = self.cell.watch_goal();
         tokio::select! {
@@ -356,7 +356,7 @@ impl Feed {
 
     /// The worker waits for this, or for nothing.
     fn waits(&mut self, wait: Option<Wait>, coverage: Option<&Coverage>) {
-        let stuck = self.waiter.note(wait, coverage, &self.announcer);
+        let stuck = self.waiter.note(wait, coverage);
         if stuck != self.stuck {
             self.stuck = stuck;
             self.cell.publish(Seen { trouble: self.stuck.clone(), ..self.cell.seen() });
@@ -375,7 +375,7 @@ impl Feed {
         metrics::counter!("prb_feed_failures_total", "cause" => error.kind()).increment(1);
         let worker = &self.cell.worker.name;
         (self.tip_seen, self.ready, self.stuck) = (None, None, None);
-        self.waiter.note(None, None, &self.announcer);
+        self.waiter.note(None, None);
         if earlier_failures == 0 {
             warn!(%worker, cause = %error, "worker is not fed, trying again");
         } else {
