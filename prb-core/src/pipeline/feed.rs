@@ -2,12 +2,13 @@
 
 mod assembly;
 mod depot;
+mod queue;
 mod send;
 mod waits;
 
 pub use self::depot::Depot;
 
-use self::{assembly::Assembly, send::Ready, waits::Waiter};
+use self::{assembly::Assembly, queue::Limit, send::Ready, waits::Waiter};
 use super::{
     Hints, STEP_LIMIT,
     events::{Announcer, Event},
@@ -22,7 +23,7 @@ use crate::{
     surprise::changes,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -102,6 +103,8 @@ pub struct Feed {
     /// When the worker had everything last.
     tip_seen: Option<Instant>,
     waiter: Waiter,
+    /// Until when a step must have got an answer.
+    limit: Limit,
     /// What it has waited for for long.
     stuck: Option<String>,
 }
@@ -192,6 +195,7 @@ impl Feed {
             unsure: false,
             tip_seen: None,
             waiter,
+            limit: Limit::new(),
             stuck: None,
         }
     }
@@ -210,9 +214,10 @@ impl Feed {
                 }
                 continue;
             }
+            let limit = self.limit.clone();
             let step = tokio::select! {
                 () = stop.cancelled() => return,
-                step = timeout(STEP_LIMIT, self.step()) => step.unwrap_or(Err(FeedError::Stalled)),
+                step = limit.keep(self.step()) => step.unwrap_or(Err(FeedError::Stalled)),
             };
             stale = if matches!(step, Ok(Step::Stale)) { stale + 1 } else { 0 };
             let pause = match step {
