@@ -82,7 +82,7 @@ pub enum Record {
         /// The pools it was paid for, each with its share.
         pools: Vec<(PoolId, u128)>,
     },
-    /// A tip was offered to outbid others.
+    /// A tip is offered to outbid others, with the extrinsic before it.
     #[codec(index = 10)]
     Tip {
         /// On this day: days since 1970, UTC.
@@ -93,6 +93,14 @@ pub enum Record {
     /// What tells this journal from others. Only the first such record counts.
     #[codec(index = 11)]
     Name([u8; 16]),
+    /// A tip was not offered after all: its extrinsic has reached nobody.
+    #[codec(index = 12)]
+    TipReturned {
+        /// The day it was counted on.
+        day: u64,
+        /// Planck.
+        planck: u128,
+    },
 }
 
 /// What became of the order to drop a job.

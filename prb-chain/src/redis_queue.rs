@@ -7,7 +7,7 @@
 //!
 //! A [`Lease`] per role keeps a second lifecycle and a second trader of one namespace standing by. It is the first line
 //! only; what may never happen twice is fenced by the journal, the nonce, and the wait of whoever takes over from a
-//! trader with another journal.
+//! trader with another journal, or finds a Redis that does not say whose journal was in use last.
 //!
 //! Keys, below the namespace: `asks` (stream, group `trader`), `answers:ASKER` (streams, which expire), `lease:ROLE`,
 //! `journal` (the journal of the trader that was last at work).

@@ -86,6 +86,8 @@ struct Shared {
     accepting: AtomicUsize,
     /// What batches on their way into the journal are about, so that no two lanes take up the same thing.
     claims: Mutex<BTreeSet<CallKey>>,
+    /// Held by the lane that looks how much of the day's tips is left, until it has written down what it takes.
+    tipping: tokio::sync::Mutex<()>,
     /// Why nothing is sent, where that needs a person.
     failure: Mutex<Option<String>>,
     /// Why the program that embeds the trader lets nothing be sent, if it does.
@@ -111,6 +113,7 @@ impl Trader {
             call: Notify::new(),
             accepting: AtomicUsize::new(0),
             claims: Mutex::default(),
+            tipping: tokio::sync::Mutex::default(),
             failure: Mutex::default(),
             held: Mutex::default(),
             troubles: Mutex::default(),

@@ -10,12 +10,10 @@ use prb_chain::{
     redis_queue::{Lease, RedisSink, ServiceOptions, Space, Standing, TraderService},
     trader::Trader,
 };
-use prb_core::testkit::Observed;
 use prb_core::{
-    id::{Height, PoolId},
-    port::{CallResult, JobState, Outcome, SinkError, TxSink},
-    testkit::conform::sink::{SinkBench, tx_sink},
-    tx::Call,
+    id::Height,
+    port::{CallResult, Outcome, SinkError, TxSink},
+    testkit::{Observed, conform::sink::tx_sink},
 };
 use redis_server::Redis;
 use std::{
@@ -26,8 +24,6 @@ use std::{
     time::{Duration, Instant},
 };
 use trader_support::*;
-
-const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Longer than a loaded machine keeps a test waiting; where it has to end, [`end_lease`] ends it.
 const LEASE: Duration = Duration::from_secs(6);
@@ -41,12 +37,31 @@ fn end_lease(redis: &Redis) {
     assert!([":0", ":1"].contains(&redis.command("DEL test:lease:trader").as_str()));
 }
 
-/// A journal that need not wait for others where Redis tells of none.
-async fn at_work_before() -> Arc<Journal> {
+/// A journal that was at work at some time.
+async fn named(journal: &Journal) -> String {
     static JOURNALS: AtomicU8 = AtomicU8::new(1);
-    let journal = Journal::memory();
     let name = [JOURNALS.fetch_add(1, Ordering::SeqCst); 16];
     journal.write(vec![Record::Name(name)]).await.unwrap();
+    hex::encode(journal.read(|image| image.name()).unwrap())
+}
+
+/// The journal was at work last, as Redis tells it, so that it need not wait for others.
+async fn last_at_work(redis: &Redis, journal: &Journal) {
+    let name = named(journal).await;
+    assert_eq!(redis.command(&format!("SET test:journal {name}")), "+OK");
+}
+
+/// One that was, in memory.
+async fn at_work_before(redis: &Redis) -> Arc<Journal> {
+    let journal = Journal::memory();
+    last_at_work(redis, &journal).await;
+    journal
+}
+
+/// One that was before another was, in memory.
+async fn at_work_long_ago() -> Arc<Journal> {
+    let journal = Journal::memory();
+    named(&journal).await;
     journal
 }
 
@@ -85,88 +100,36 @@ impl Process {
     }
 }
 
-/// Asks again where the sink is out of reach, as the pipelines do.
-async fn submit(net: &Net, sink: &dyn TxSink, number: u64, calls: &[Call]) {
-    let start = Instant::now();
-    loop {
-        match sink.submit(id(number), POOL, calls.to_vec()).await {
-            Ok(()) => return,
-            Err(SinkError::Unreachable(_)) if start.elapsed() < PATIENCE => {
-                net.devnet.step().unwrap();
-                net.breathe().await;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-/// Steps until the sink knows how the job ended.
-async fn outcome(net: &Net, sink: &dyn TxSink, number: u64) -> Option<Outcome> {
-    let start = Instant::now();
-    loop {
-        match sink.outcome(id(number)).await {
-            Ok(Some(JobState::Ended(outcome))) => return Some(outcome),
-            Ok(None) => return None,
-            Ok(Some(JobState::Pending)) | Err(SinkError::Unreachable(_)) => {
-                assert!(start.elapsed() < PATIENCE, "job {number} does not end");
-                net.devnet.step().unwrap();
-                net.breathe().await;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-async fn done(net: &Net, sink: &dyn TxSink, number: u64) {
-    match outcome(net, sink, number).await {
-        Some(Outcome::Finalized { results, .. }) => assert_eq!(results, [CallResult::Ok], "job {number}"),
-        other => panic!("job {number}: {other:?}"),
-    }
-}
-
-struct Bench {
-    net: Net,
+/// Lives of a trader process on one journal file.
+struct Processes {
     redis: Redis,
     folder: tempfile::TempDir,
     running: Option<Process>,
 }
 
 #[async_trait::async_trait]
-impl SinkBench for Bench {
-    async fn open(&mut self) -> Arc<dyn TxSink> {
+impl Lives for Processes {
+    async fn next(&mut self, net: &Net) -> Arc<dyn TxSink> {
         if let Some(process) = self.running.take() {
             process.stop().await;
         }
         let space = Space::new(&self.redis.url(), "test").unwrap();
         let journal = Journal::open(self.folder.path().join("journal")).unwrap();
-        journal.write(vec![Record::Name([0; 16])]).await.unwrap();
-        self.running = Some(Process::start(&self.net, &space, &journal));
+        last_at_work(&self.redis, &journal).await;
+        self.running = Some(Process::start(net, &space, &journal));
         Arc::new(RedisSink::new(&space))
     }
+}
 
-    fn pool(&self) -> PoolId {
-        POOL
-    }
-
-    fn ownerless_pool(&self) -> Option<PoolId> {
-        Some(PoolId(99))
-    }
-
-    fn calls(&self, n: u64) -> Vec<Call> {
-        vec![register(3 * n as u8), stop(3 * n as u8 + 1), register(3 * n as u8 + 2)]
-    }
-
-    async fn advance(&mut self) {
-        self.net.devnet.step().unwrap();
-        self.net.breathe().await;
-    }
+async fn done(net: &Net, sink: &dyn TxSink, number: u64) {
+    assert_eq!(net.results(sink, id(number)).await, [CallResult::Ok], "job {number}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v2_f052_the_sink_keeps_its_contract_through_redis() {
     let Some(redis) = Redis::start() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    tx_sink(&mut Bench { net: Net::new(), redis, folder, running: None }).await;
+    let lives = Processes { redis, folder: tempfile::tempdir().unwrap(), running: None };
+    tx_sink(&mut Bench { net: Net::new(), lives }).await;
 }
 
 /// Flushed at every step of the way: v2_f055 as well, as nothing in Redis has to last.
@@ -176,15 +139,15 @@ async fn x22_a_flush_at_any_step_loses_nothing_and_doubles_nothing() {
     let observed = Observed::begin();
     let net = Net::new();
     let space = Space::new(&redis.url(), "test").unwrap();
-    let process = Process::start(&net, &space, &at_work_before().await);
+    let process = Process::start(&net, &space, &at_work_before(&redis).await);
     let sink = RedisSink::new(&space);
-    submit(&net, &sink, 1, &[register(1)]).await;
+    net.submit(&sink, id(1), &[register(1)]).await;
     for number in 2..6 {
         assert_eq!(redis.command("FLUSHALL"), "+OK");
-        submit(&net, &sink, number, &[register(number as u8)]).await;
+        net.submit(&sink, id(number), &[register(number as u8)]).await;
         assert_eq!(redis.command("FLUSHALL"), "+OK");
         // Nobody knows whether it came through: by the same id it does no harm.
-        submit(&net, &sink, number, &[register(number as u8)]).await;
+        net.submit(&sink, id(number), &[register(number as u8)]).await;
         assert!(sink.unsettled().await.unwrap().iter().any(|job| job.job == id(number)));
         net.devnet.step().unwrap();
     }
@@ -204,9 +167,9 @@ async fn x22_redis_that_goes_away_and_comes_back_empty_is_told_and_got_over() {
     let observed = Observed::begin();
     let net = Net::new();
     let space = Space::new(&redis.url(), "test").unwrap();
-    let process = Process::start(&net, &space, &at_work_before().await);
+    let process = Process::start(&net, &space, &at_work_before(&redis).await);
     let sink = RedisSink::new(&space);
-    submit(&net, &sink, 1, &[register(1)]).await;
+    net.submit(&sink, id(1), &[register(1)]).await;
     eventually(|| net.in_pool() == 1).await;
     redis.down();
     let refused = sink.submit(id(2), POOL, vec![register(2)]).await;
@@ -221,7 +184,7 @@ async fn x22_redis_that_goes_away_and_comes_back_empty_is_told_and_got_over() {
     net.step_until(async || process.trader.journal().read(|image| image.ended().count()) == 1).await;
     redis.up();
     done(&net, &sink, 1).await;
-    submit(&net, &sink, 2, &[register(2)]).await;
+    net.submit(&sink, id(2), &[register(2)]).await;
     done(&net, &sink, 2).await;
     assert_eq!(net.signed().len(), 2);
     for role in ["sink", "service", "trader"] {
@@ -242,23 +205,23 @@ async fn v2_f054_a_second_trader_stands_by_and_takes_over_without_doing_anything
     let net = Net::new();
     let space = Space::new(&redis.url(), "test").unwrap();
     let sink = RedisSink::new(&space);
-    let first = Process::start(&net, &space, &at_work_before().await);
-    submit(&net, &sink, 1, &[register(1)]).await;
-    let second = Process::start(&net, &space, &at_work_before().await);
+    let first = Process::start(&net, &space, &at_work_before(&redis).await);
+    net.submit(&sink, id(1), &[register(1)]).await;
+    let second = Process::start(&net, &space, &at_work_long_ago().await);
     let standing_by = ["WARN", "another one is at work in this namespace; standing by"];
     eventually(|| !observed.lines(&standing_by).is_empty()).await;
     done(&net, &sink, 1).await;
-    submit(&net, &sink, 2, &[register(2)]).await;
+    net.submit(&sink, id(2), &[register(2)]).await;
     eventually(|| net.in_pool() == 1).await;
     // It crashes: its lease is not given back.
     first.crash().await;
     end_lease(&redis);
     // What went to the first is not known to the second, which says so only once it can no longer happen unseen.
-    assert_eq!(outcome(&net, &sink, 2).await, None);
+    assert_eq!(net.end(&sink, id(2)).await, None);
     assert_eq!(net.signed().len(), 2, "the first one's extrinsic was included");
     let settled = sink.settled_at().await.unwrap();
     assert!(settled.0 >= net.signed()[1].0, "whoever decides anew sees it");
-    submit(&net, &sink, 3, &[register(3)]).await;
+    net.submit(&sink, id(3), &[register(3)]).await;
     done(&net, &sink, 3).await;
     assert_eq!(net.signed().len(), 3);
     assert_eq!(observed.counter("prb_redis_takeovers_total"), 1);
@@ -286,17 +249,17 @@ async fn x22_redis_that_forgets_everything_does_not_cut_the_wait_of_a_takeover_s
     let net = Net::new();
     let space = Space::new(&redis.url(), "test").unwrap();
     let sink = RedisSink::new(&space);
-    let first = Process::start(&net, &space, &at_work_before().await);
-    submit(&net, &sink, 1, &[register(1)]).await;
+    let first = Process::start(&net, &space, &at_work_before(&redis).await);
+    net.submit(&sink, id(1), &[register(1)]).await;
     eventually(|| net.in_pool() == 1).await;
     first.crash().await;
     end_lease(&redis);
-    let second = Process::start(&net, &space, &at_work_before().await);
+    let second = Process::start(&net, &space, &at_work_long_ago().await);
     waits(&sink, 1).await;
     redis.down();
     redis.up();
     waits(&sink, 1).await;
-    assert_eq!(outcome(&net, &sink, 1).await, None);
+    assert_eq!(net.end(&sink, id(1)).await, None);
     assert_eq!(net.signed().len(), 1, "the first one's extrinsic was included");
     second.stop().await;
 }
@@ -316,16 +279,49 @@ async fn x22_a_new_journal_waits_once_where_redis_tells_of_nobody() {
         process.stop().await;
     }
     let process = Process::start(&net, &space, &journal);
-    assert_eq!(outcome(&net, &sink, 1).await, None);
+    assert_eq!(net.end(&sink, id(1)).await, None);
     process.stop().await;
-    assert_eq!(redis.command("FLUSHALL"), "+OK");
     let before = observed.lines(&["INFO", "this journal was never at work"]).len();
     let process = Process::start(&net, &space, &journal);
-    submit(&net, &sink, 2, &[register(2)]).await;
+    net.submit(&sink, id(2), &[register(2)]).await;
     done(&net, &sink, 2).await;
     assert_eq!(observed.lines(&["INFO", "this journal was never at work"]).len(), before);
+    assert!(observed.lines(&["redis has forgotten"]).is_empty());
     assert_eq!(observed.counter("prb_redis_takeovers_total"), 0);
     process.stop().await;
+}
+
+/// One that was at work itself knows as little about who was at work since.
+#[tokio::test]
+async fn x22_a_journal_that_was_at_work_waits_where_redis_has_forgotten_who_was_last() {
+    let Some(redis) = Redis::start() else { return };
+    let observed = Observed::begin();
+    let net = Net::new();
+    let space = Space::new(&redis.url(), "test").unwrap();
+    let (sink, own) = (RedisSink::new(&space), at_work_before(&redis).await);
+    let first = Process::start(&net, &space, &own);
+    net.submit(&sink, id(1), &[register(1)]).await;
+    done(&net, &sink, 1).await;
+    first.stop().await;
+    // Waits in its journal when another one takes over.
+    own.write(vec![Record::Accepted { job: id(2), pool: POOL, calls: vec![register(2)] }]).await.unwrap();
+    let second = Process::start(&net, &space, &at_work_long_ago().await);
+    // Once it answers: what was asked of the first is not asked of it.
+    assert_eq!(net.end(&sink, id(3)).await, None);
+    net.submit(&sink, id(3), &[register(2)]).await;
+    eventually(|| net.in_pool() == 1).await;
+    second.crash().await;
+    assert_eq!(redis.command("FLUSHALL"), "+OK");
+
+    let again = Process::start(&net, &space, &own);
+    waits(&sink, 3).await;
+    assert_eq!(net.end(&sink, id(3)).await, None);
+    assert_eq!(net.signed().len(), 2, "the other one's extrinsic was included");
+    assert!(sink.settled_at().await.unwrap().0 >= net.signed()[1].0, "whoever decides anew sees it");
+    assert!(matches!(net.outcome(&sink, id(2)).await, Outcome::Rejected(_)), "it was the other one's turn");
+    let forgotten = ["WARN", "redis has forgotten which trader was at work last"];
+    assert_eq!(observed.lines(&forgotten).len(), 1);
+    again.stop().await;
 }
 
 /// One that restarts on its own journal has nothing to wait for.
@@ -335,10 +331,10 @@ async fn v2_f053_a_trader_that_restarts_goes_on_at_once_and_repeats_nothing() {
     let observed = Observed::begin();
     let net = Net::new();
     let space = Space::new(&redis.url(), "test").unwrap();
-    let (sink, journal) = (RedisSink::new(&space), at_work_before().await);
+    let (sink, journal) = (RedisSink::new(&space), at_work_before(&redis).await);
     for number in 1..5 {
         let process = Process::start(&net, &space, &journal);
-        submit(&net, &sink, number, &[register(number as u8)]).await;
+        net.submit(&sink, id(number), &[register(number as u8)]).await;
         if number % 2 == 0 {
             process.stop().await;
         } else {
@@ -389,9 +385,9 @@ async fn x22_old_and_foreign_entries_are_left_alone() {
     let space = Space::new(&redis.url(), "test").unwrap();
     assert_eq!(redis.command("XADD test:asks 1000-0 to x n 1 ask \"\\x02\""), "$6");
     assert_eq!(redis.command("XADD test:asks * to x n 2 ask nonsense"), "$15");
-    let process = Process::start(&net, &space, &at_work_before().await);
+    let process = Process::start(&net, &space, &at_work_before(&redis).await);
     let sink = RedisSink::new(&space);
-    submit(&net, &sink, 1, &[register(1)]).await;
+    net.submit(&sink, id(1), &[register(1)]).await;
     done(&net, &sink, 1).await;
     assert_eq!(observed.counter("prb_redis_stale_total"), 1);
     assert_eq!(observed.lines(&["INFO", "nobody waits for this entry any more"]).len(), 1);

@@ -10,10 +10,7 @@ use prb_chain::{
     keys::{Operator, Operators, Signer},
     trader::{RpcNode, Trader, TraderConfig},
 };
-use prb_core::testkit::{
-    Observed,
-    conform::sink::{SinkBench, tx_sink},
-};
+use prb_core::testkit::{Observed, conform::sink::tx_sink};
 use prb_core::{
     id::{Hash, Height, PoolId},
     port::{CallResult, JobState, Outcome, SinkError, TxSink},
@@ -30,39 +27,19 @@ use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 use trader_support::*;
 
 /// Lives of a trader on one journal file.
-struct Bench {
-    net: Net,
-    folder: tempfile::TempDir,
-}
+struct OneFile(tempfile::TempDir);
 
 #[async_trait::async_trait]
-impl SinkBench for Bench {
-    async fn open(&mut self) -> Arc<dyn TxSink> {
-        Arc::new(self.net.trader(&reopen(&self.folder.path().join("journal")).await))
-    }
-
-    fn pool(&self) -> PoolId {
-        POOL
-    }
-
-    fn ownerless_pool(&self) -> Option<PoolId> {
-        Some(PoolId(99))
-    }
-
-    fn calls(&self, n: u64) -> Vec<Call> {
-        vec![register(3 * n as u8), stop(3 * n as u8 + 1), register(3 * n as u8 + 2)]
-    }
-
-    async fn advance(&mut self) {
-        self.net.devnet.step().unwrap();
-        self.net.breathe().await;
+impl Lives for OneFile {
+    async fn next(&mut self, net: &Net) -> Arc<dyn TxSink> {
+        Arc::new(net.trader(&reopen(&self.0.path().join("journal")).await))
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v2_f034_the_trader_keeps_the_contract_of_a_sink() {
-    let folder = tempfile::tempdir().unwrap();
-    tx_sink(&mut Bench { net: Net::new(), folder }).await;
+    let lives = OneFile(tempfile::tempdir().unwrap());
+    tx_sink(&mut Bench { net: Net::new(), lives }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

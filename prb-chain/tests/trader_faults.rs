@@ -279,8 +279,6 @@ async fn x10_a_full_pool_is_outbid_within_the_budget_and_not_beyond() {
     eventually(|| !observed.lines(&["a higher tip is offered"]).is_empty()).await;
     assert_eq!(observed.counter("prb_tx_refused_total{reason=pool_full}"), 1);
     assert_eq!(net.results(&trader, id(1)).await, [CallResult::Ok]);
-    let day = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 86_400;
-    let tips = |journal: &Journal| journal.read(|image| image.tips_on(day) + image.tips_on(day + 1));
     assert_eq!(tips(&journal), 1_000_000_000);
     // Bob's was dropped for it; his next offer is beyond what is left for the day.
     of_another(&net, "//Bob", 0, 100_000_000_000);
@@ -289,6 +287,65 @@ async fn x10_a_full_pool_is_outbid_within_the_budget_and_not_beyond() {
     assert_eq!(net.results(&trader, id(2)).await, [CallResult::Ok]);
     assert!(tips(&journal) <= budget.daily);
     assert!(observed.counter("prb_tx_tips_planck_total") <= 1_500_000_000);
+    trader.stop().await;
+}
+
+/// A way to the node that notes, of each extrinsic given to it, whether the journal has it and how much it has of tips.
+struct Watched {
+    wire: Arc<Wire>,
+    journal: Arc<Journal>,
+    seen: Mutex<Vec<(bool, u128)>>,
+}
+
+/// Tips of the day, whichever that is by now.
+fn tips(journal: &Journal) -> u128 {
+    let day = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 86_400;
+    journal.read(|image| (day - 1..=day + 1).map(|day| image.tips_on(day)).sum())
+}
+
+#[async_trait]
+impl ChainNode for Watched {
+    async fn request(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+        self.wire.request(method, params).await
+    }
+
+    async fn submit(&self, extrinsic: &[u8]) -> Result<BoxStream<'static, TxStatus>, NodeError> {
+        let hash = Hash::of(extrinsic);
+        let written = self.journal.read(|image| image.sent().any(|sent| sent.hash == hash));
+        self.seen.lock().unwrap().push((written, tips(&self.journal)));
+        self.wire.submit(extrinsic).await
+    }
+
+    fn connection(&self) -> u64 {
+        self.wire.connection()
+    }
+}
+
+#[tokio::test]
+async fn x10_no_tip_is_offered_that_is_not_written_down_and_none_counts_that_reached_nobody() {
+    let observed = Observed::begin();
+    let net = Net::with(|config| config.pool.ready = 1);
+    let journal = Journal::memory();
+    let seen = Mutex::default();
+    let node = Arc::new(Watched { wire: net.wire.clone(), journal: journal.clone(), seen });
+    let (first, most) = (1_000, 8_000);
+    let budget = TipBudget { first, most, daily: 1_000_000 };
+    let config = TraderConfig { budget: Some(budget), ..config() };
+    // The pool is full of somebody who offers more than ever may be offered here.
+    of_another(&net, "//Bob", 0, 100_000_000_000);
+    let operators = both_pools(Operator::new(alice()));
+    let trader = Trader::start(node.clone(), operators, journal.clone(), config);
+    trader.submit(id(1), POOL, vec![register(1)]).await.unwrap();
+    eventually(|| observed.counter("prb_tx_refused_total{reason=pool_full}") >= 4).await;
+    assert_eq!(net.results(&trader, id(1)).await, [CallResult::Ok]);
+    let seen = node.seen.lock().unwrap().clone();
+    assert!(seen.iter().all(|(written, _)| *written), "{seen:?}");
+    // What was refused is free again before more is offered.
+    let offered: Vec<u128> = seen.iter().take(4).map(|(_, tips)| *tips).collect();
+    assert_eq!(offered, [0, first, 2 * first, 4 * first]);
+    // The one that was taken counts.
+    assert_eq!(tips(&journal), seen.last().unwrap().1);
+    assert_eq!(u128::from(observed.counter("prb_tx_tips_planck_total")), tips(&journal));
     trader.stop().await;
 }
 

@@ -156,6 +156,11 @@ const TRADER_GRACE: Duration = Duration::from_secs(20);
 impl Deployment {
     /// Starts everything `config` describes.
     pub async fn start(config: &Config) -> Result<Self, DeploymentError> {
+        Self::begin(config, None).await
+    }
+
+    /// The same with the keys of one that was [ended](Self::end): nobody may be there to unlock them again.
+    async fn begin(config: &Config, keys: Option<Keys>) -> Result<Self, DeploymentError> {
         config.check()?;
         if config.chain.para.is_empty() {
             let cause = "transactions go through a node of the parachain; name one beside chain.mirror";
@@ -165,8 +170,11 @@ impl Deployment {
         let inventory = Inventory::open(&config.inventory_dir())?;
         declare(config, &inventory)?;
 
-        let operators = Operators::default();
-        let keys = Keys::new(config, &inventory, operators.clone())?;
+        let keys = match keys {
+            Some(keys) => keys,
+            None => Keys::new(config, &inventory, Operators::default())?,
+        };
+        let operators = keys.operators().clone();
         let roster = tokio::sync::Mutex::new(Roster::new(keys, config.fleet.min_score));
         let node = para_nodes(config);
         let builder = Bridge::builder().options(bridge_options(config)?);
@@ -199,7 +207,7 @@ impl Deployment {
                 if let Data::Own(store) = &data {
                     one_chain(config, store, &journal).await?;
                 }
-                let trader = Arc::new(start_trader(config, node, operators.clone(), journal)?);
+                let trader = Arc::new(start_trader(config, node, operators, journal)?);
                 (builder.sink(trader.clone()), Some(trader))
             }
         };
@@ -280,17 +288,24 @@ impl Deployment {
 
     /// Stops everything in order. The data directory is free for another deployment then.
     pub async fn stop(self) {
-        let Self { bridge, trader, data, .. } = self;
+        drop(self.end().await);
+    }
+
+    /// The same; its keys, for the next one.
+    async fn end(self) -> Keys {
+        let Self { bridge, trader, data, roster, .. } = self;
         bridge.stop().await;
         drop(bridge);
         if let Some(trader) = trader {
             stop_trader(trader).await;
         }
-        let Data::Own(store) = data else { return };
-        // A check that was cut off may still read.
-        if let Err(cause) = store.close().await {
+        if let Data::Own(store) = data
+            // A check that was cut off may still read.
+            && let Err(cause) = store.close().await
+        {
             warn!(%cause, "the store is not closed in order");
         }
+        roster.into_inner().into_keys()
     }
 }
 
@@ -373,12 +388,13 @@ pub async fn run(
     // First of all: a signal that comes while things are opened ends the program in order too.
     let mut interrupted = std::pin::pin!(interrupted());
     let mut reloads = providers::reloads(config.providers.is_some());
+    let mut keys = None;
     loop {
         let turn = tokio::select! {
             () = &mut interrupted => return Ok(()),
             turn = Turn::come(config) => turn?,
         };
-        let deployment = Deployment::start(config).await?;
+        let deployment = Deployment::begin(config, keys.take()).await?;
         let snapshot = deployment.inventory.snapshot()?;
         info!(workers = snapshot.workers.len(), pools = snapshot.pools.len(), "running");
         if let Some(next) = snapshot.next_step() {
@@ -398,7 +414,10 @@ pub async fn run(
         };
         info!("stopping");
         tokio::select! {
-            () = deployment.stop() => info!("stopped"),
+            kept = deployment.end() => {
+                keys = Some(kept);
+                info!("stopped");
+            }
             () = self::interrupted() => warn!("a second signal: what is under way is not waited for"),
         }
         turn.release().await;

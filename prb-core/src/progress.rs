@@ -114,6 +114,13 @@ impl<P: Copy + PartialEq> Stall<P> {
         due
     }
 
+    /// It is over now, for nobody will look again; how long it had stood still, if that was told.
+    pub fn end(&mut self, now: Moment) -> Option<Duration> {
+        self.stands = None;
+        let told = self.told.take()?;
+        Some(told.well.unwrap_or(now).since(told.since))
+    }
+
     /// That it gets on again was told by somebody else.
     pub fn forget(&mut self) {
         (self.stands, self.told) = (None, None);

@@ -24,6 +24,8 @@ mod load;
 mod operate;
 #[path = "pipeline/porter.rs"]
 mod porter;
+#[path = "pipeline/queue.rs"]
+mod queue;
 #[path = "pipeline/seeded.rs"]
 mod seeded;
 #[path = "pipeline/stalls.rs"]

@@ -292,6 +292,13 @@ impl Image {
                 self.tips = (day, self.tips_on(day).saturating_add(planck));
                 true
             }
+            Record::TipReturned { day, planck } => {
+                let counted = self.tips.0 == day;
+                if counted {
+                    self.tips.1 = self.tips.1.saturating_sub(planck);
+                }
+                counted
+            }
             Record::Sent(sent) => {
                 self.totals.submitted += u64::from(!self.sent.contains_key(&sent.hash));
                 for (id, _) in &sent.jobs {

@@ -283,6 +283,25 @@ async fn v3_f36_a_rewritten_file_tells_the_same() {
     assert_eq!((again.settled_at(), again.name()), (Height(500), Some([4; 16])));
 }
 
+#[test]
+fn a_tip_that_was_not_offered_is_free_on_its_day() {
+    let mut image = Image::default();
+    let tip = |day, planck| Record::Tip { day, planck };
+    let returned = |day, planck| Record::TipReturned { day, planck };
+    for (record, told, today, tomorrow) in [
+        (tip(3, 5), true, 5, 0),
+        (tip(3, 2), true, 7, 0),
+        (returned(3, 5), true, 2, 0),
+        // Whatever is returned, nothing more can be offered than on other days.
+        (returned(3, 9), true, 0, 0),
+        (tip(4, 6), true, 0, 6),
+        (returned(3, 2), false, 0, 6),
+    ] {
+        assert_eq!(image.apply(record.clone()), told, "{record:?}");
+        assert_eq!((image.tips_on(3), image.tips_on(4)), (today, tomorrow), "{record:?}");
+    }
+}
+
 #[tokio::test]
 async fn v3_f36_a_journal_is_looked_at_beside_its_writer() {
     let folder = tempfile::tempdir().unwrap();

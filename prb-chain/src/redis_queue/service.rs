@@ -64,15 +64,7 @@ impl TraderService {
         let (stop, stopped) = watch::channel(false);
         let weak = Arc::downgrade(&trader);
         let name = trader.journal().read(|image| image.name()).unwrap_or_else(random);
-        let service = Service {
-            space: space.clone(),
-            trader,
-            options,
-            stood_by: false,
-            ready: false,
-            name,
-            made: false,
-        };
+        let service = Service { space: space.clone(), trader, options, ready: false, name, made: false };
         Self { stop, task: tokio::spawn(service.run(stopped)), trader: weak }
     }
 
@@ -100,9 +92,7 @@ struct Service {
     space: Space,
     trader: Arc<Trader>,
     options: ServiceOptions,
-    /// Whether another one was at work since this one was.
-    stood_by: bool,
-    /// Whether what others did is settled.
+    /// Whether what others did is settled, and nobody else was at work since.
     ready: bool,
     /// The journal's name, written into it when it comes to work for the first time.
     name: [u8; 16],
@@ -145,7 +135,7 @@ impl Service {
                     }
                 }
                 Standing::Other(holder) => {
-                    (self.stood_by, self.ready) = (true, false);
+                    self.ready = false;
                     self.trader.hold(Some(format!("standing by for the {holder}")));
                     None
                 }

@@ -1,5 +1,7 @@
 //! How much may be offered to outbid others.
 
+use crate::journal::{self, Record};
+
 /// Milliseconds of a day.
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
@@ -23,8 +25,36 @@ impl TipBudget {
     }
 }
 
+/// What is offered on top of the usual tip.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Raised {
+    /// Days since 1970, UTC.
+    day: u64,
+    pub(super) planck: u128,
+}
+
+impl Raised {
+    /// What may be offered now, after so many refusals; `spent` says how much was on a day.
+    pub(super) fn today(budget: Option<TipBudget>, refusals: u32, spent: impl FnOnce(u64) -> u128) -> Self {
+        let day = day(journal::now());
+        Self { day, planck: budget.map_or(0, |budget| budget.tip(refusals, spent(day))) }
+    }
+
+    /// To be written down together with the extrinsic, before it is sent.
+    pub(super) fn offered(self) -> Option<Record> {
+        let Self { day, planck } = self;
+        (planck > 0).then_some(Record::Tip { day, planck })
+    }
+
+    /// To be written down where the extrinsic has reached nobody.
+    pub(super) fn returned(self) -> Option<Record> {
+        let Self { day, planck } = self;
+        (planck > 0).then_some(Record::TipReturned { day, planck })
+    }
+}
+
 /// The day of a time in milliseconds since 1970, UTC.
-pub(super) const fn day(milliseconds: u64) -> u64 {
+const fn day(milliseconds: u64) -> u64 {
     milliseconds / DAY
 }
 

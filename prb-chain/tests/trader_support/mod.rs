@@ -13,7 +13,8 @@ use prb_chain::{
 use prb_core::{
     backoff::Pace,
     id::{AccountId, Hash, JobId, PoolId, WorkerKey},
-    port::{CallResult, JobState, Outcome, TxSink, sink::DispatchError},
+    port::{CallResult, JobState, Outcome, SinkError, TxSink, sink::DispatchError},
+    testkit::conform::sink::SinkBench,
     tx::{Call, Period},
     types::attestation::WorkerRegistrationInfoV2,
 };
@@ -35,7 +36,7 @@ pub const POOL: PoolId = PoolId(1);
 pub const OTHER_POOL: PoolId = PoolId(2);
 
 /// How long anything may take in real time. Generous: machines that test are busy.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// How long a step waits for a trader that does not look at the chain.
 const BREATH: Duration = Duration::from_millis(200);
@@ -172,26 +173,42 @@ impl Net {
         }
     }
 
-    /// Steps until the job has ended.
-    pub async fn outcome(&self, trader: &Trader, job: JobId) -> Outcome {
-        let mut outcome = None;
-        self.step_until(async || match trader.outcome(job).await.unwrap() {
-            Some(JobState::Ended(ended)) => {
-                outcome = Some(ended);
-                true
-            }
-            Some(JobState::Pending) => false,
-            None => panic!("job {job} is not known"),
+    /// Steps until the sink has taken a job. One that is out of reach is asked again, as the pipelines do.
+    pub async fn submit(&self, sink: &dyn TxSink, job: JobId, calls: &[Call]) {
+        self.step_until(async || match sink.submit(job, POOL, calls.to_vec()).await {
+            Ok(()) => true,
+            Err(SinkError::Unreachable(_)) => false,
+            Err(error) => panic!("job {job}: {error}"),
         })
         .await;
-        outcome.unwrap()
+    }
+
+    /// Steps until the sink knows that the job has ended, or that it does not know it.
+    pub async fn end(&self, sink: &dyn TxSink, job: JobId) -> Option<Outcome> {
+        let mut end = None;
+        self.step_until(async || match sink.outcome(job).await {
+            Ok(Some(JobState::Ended(outcome))) => {
+                end = Some(outcome);
+                true
+            }
+            Ok(None) => true,
+            Ok(Some(JobState::Pending)) | Err(SinkError::Unreachable(_)) => false,
+            Err(error) => panic!("job {job}: {error}"),
+        })
+        .await;
+        end
+    }
+
+    /// Steps until the job has ended.
+    pub async fn outcome(&self, sink: &dyn TxSink, job: JobId) -> Outcome {
+        self.end(sink, job).await.unwrap_or_else(|| panic!("job {job} is not known"))
     }
 
     /// Results of a job that must be in a finalized block.
-    pub async fn results(&self, trader: &Trader, job: JobId) -> Vec<CallResult> {
-        match self.outcome(trader, job).await {
+    pub async fn results(&self, sink: &dyn TxSink, job: JobId) -> Vec<CallResult> {
+        match self.outcome(sink, job).await {
             Outcome::Finalized { results, .. } => results,
-            other => panic!("{other:?}"),
+            other => panic!("job {job}: {other:?}"),
         }
     }
 
@@ -226,6 +243,43 @@ impl Net {
                 && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
             due.then(|| error.clone())
         })));
+    }
+}
+
+/// Lives of a sink on one journal.
+#[async_trait]
+pub trait Lives: Send + Sync {
+    /// Ends the life before, if there was one, and begins the next.
+    async fn next(&mut self, net: &Net) -> Arc<dyn TxSink>;
+}
+
+/// What a sink on the dev network is checked with.
+pub struct Bench<L> {
+    pub net: Net,
+    pub lives: L,
+}
+
+#[async_trait]
+impl<L: Lives> SinkBench for Bench<L> {
+    async fn open(&mut self) -> Arc<dyn TxSink> {
+        self.lives.next(&self.net).await
+    }
+
+    fn pool(&self) -> PoolId {
+        POOL
+    }
+
+    fn ownerless_pool(&self) -> Option<PoolId> {
+        Some(PoolId(99))
+    }
+
+    fn calls(&self, n: u64) -> Vec<Call> {
+        vec![register(3 * n as u8), stop(3 * n as u8 + 1), register(3 * n as u8 + 2)]
+    }
+
+    async fn advance(&mut self) {
+        self.net.devnet.step().unwrap();
+        self.net.breathe().await;
     }
 }
 

@@ -47,6 +47,11 @@ impl Keys {
         self.stale.as_ref().is_some_and(|(_, tried)| tried.elapsed() >= AGAIN)
     }
 
+    /// Those that can sign.
+    pub(crate) const fn operators(&self) -> &Operators {
+        &self.operators
+    }
+
     /// Why operators cannot sign, by name.
     pub(crate) fn unusable(&self) -> &BTreeMap<String, String> {
         &self.unusable

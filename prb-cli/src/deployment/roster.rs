@@ -44,6 +44,11 @@ impl Roster {
     pub(super) fn new(keys: Keys, min_score: Option<u32>) -> Self {
         Self { keys, min_score, revision: None, workers: BTreeMap::new() }
     }
+
+    /// Its keys, for the next one.
+    pub(super) fn into_keys(self) -> Keys {
+        self.keys
+    }
 }
 
 impl Deployment {

@@ -138,10 +138,11 @@ async fn v2_f053_a_bridge_and_its_trader_work_as_processes_of_their_own() {
     let (lifecycle, trader) = (with_redis(&world, &redis).await, with_redis(&world, &redis).await);
     let spare = with_redis(&world, &redis).await;
     without_relay(&trader);
-    // It was at work before: a new one would wait for blocks, and the chain stands still.
+    // It was at work last: another one would wait for blocks, and the chain stands still.
     let journal = Journal::open(trader.path("data/transactions.journal")).unwrap();
     journal.write(vec![Record::Name([7; 16])]).await.unwrap();
     drop(journal);
+    assert_eq!(redis.command(&format!("SET prb:journal {}", "07".repeat(16))), "+OK");
     let running = lifecycle.run("info");
     let trading = trader.start(&["trade"], "info");
     let told = |running: &Running| running.log().join("\n");
@@ -176,6 +177,36 @@ async fn v2_f053_a_bridge_and_its_trader_work_as_processes_of_their_own() {
     assert_eq!((made["register"], made["add"], made["start"]), (1, 1, 1), "{made:?}");
     assert!(first(&trader, "done").await.is_some());
     assert!(!lifecycle.path("data/transactions.journal").exists(), "there is one journal, the trader's");
+}
+
+/// Nobody may be there to unlock its identity again.
+#[tokio::test(flavor = "multi_thread")]
+async fn v2_f054_a_lifecycle_that_comes_to_work_again_needs_no_passphrase_again() {
+    let Some(redis) = Redis::start() else { return };
+    let (place, url) = (Place::new(), redis.url());
+    std::fs::write(place.path("passphrase"), "once\n").unwrap();
+    place.configure(&format!(
+        "data_dir = \"data\"\npassphrase_file = \"passphrase\"\n\
+         [chain]\nrelay = \"ws://127.0.0.1:9\"\npara = \"ws://127.0.0.1:9\"\n\
+         [redis]\nurl = \"{url}\"\nlease_seconds = 2\n"
+    ));
+    place.add_alice().await;
+    let mut running = place.start(&["lifecycle"], "info");
+    let rounds = |running: &Running, words: &[&str]| {
+        let has_all = |line: &&String| words.iter().all(|word| line.contains(word));
+        running.log().iter().filter(has_all).count()
+    };
+    let begun = ["running", "workers=0"];
+    until_or("it runs", async || rounds(&running, &begun) == 1, || running.log().join("\n")).await;
+    std::fs::remove_file(place.path("passphrase")).unwrap();
+    // Another one has the lease for a while.
+    assert_eq!(redis.command("SET prb:lease:lifecycle another"), "+OK");
+    let stopped = async || running.logged(&["another lifecycle took over"]) && running.logged(&["stopped"]);
+    until_or("it stands by", stopped, || running.log().join("\n")).await;
+    assert_eq!(redis.command("DEL prb:lease:lifecycle"), ":1");
+    until_or("it runs again", async || rounds(&running, &begun) == 2, || running.log().join("\n")).await;
+    assert!(running.runs());
+    assert_eq!(running.end("-TERM").await.0, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

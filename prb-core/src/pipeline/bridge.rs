@@ -10,7 +10,7 @@ use super::{
     ingest::{Ingest, IngestOptions},
     operate::{Desk, JobNumbers, Operate, OperateOptions, told},
     repair::Repairing,
-    worker::{Worker, WorkerCell, WorkerStatus},
+    worker::{NotOrdered, Worker, WorkerCell, WorkerStatus},
 };
 use crate::{
     accept::Verifier,
@@ -320,8 +320,8 @@ impl Bridge {
     pub async fn remove_worker(&self, name: &WorkerName) -> Result<(), BridgeError> {
         let running = self.workers().remove(name).ok_or_else(|| BridgeError::Unknown(name.clone()))?;
         running.stop.cancel();
+        let _leave = Leave { cell: running.cell, announcer: &self.announcer };
         join(running.tasks).await;
-        self.drop_orders(&running.cell);
         info!(worker = %name, "worker let go");
         Ok(())
     }
@@ -340,10 +340,10 @@ impl Bridge {
         if self.operator.is_none() {
             return Err(BridgeError::FeedsOnly);
         }
-        match cell.order(command) {
-            true => Ok(()),
-            false => Err(BridgeError::TooManyCommands(name.clone())),
-        }
+        cell.order(command).map_err(|refused| match refused {
+            NotOrdered::Full => BridgeError::TooManyCommands(name.clone()),
+            NotOrdered::Gone => BridgeError::Unknown(name.clone()),
+        })
     }
 
     /// Stops submitting a sender's next message, which the chain refuses at a fee each time. The chain takes a sender's
@@ -370,13 +370,6 @@ impl Bridge {
             .ok_or_else(|| BridgeError::Unknown(name.clone()))
     }
 
-    /// Ends the commands of a worker that nobody operates any more.
-    fn drop_orders(&self, cell: &WorkerCell) {
-        for command in cell.drop_orders() {
-            told(cell, &self.announcer, &command, Err("the worker was let go first".to_owned()));
-        }
-    }
-
     /// How all workers stand, by name.
     pub fn workers_status(&self) -> Vec<WorkerStatus> {
         self.workers().values().map(|running| running.cell.status()).collect()
@@ -386,12 +379,13 @@ impl Bridge {
     pub async fn stop(&self) {
         self.stop.cancel();
         let workers = std::mem::take(&mut *self.workers());
-        let (cells, tasks): (Vec<_>, Vec<_>) =
-            workers.into_values().map(|running| (running.cell, running.tasks)).unzip();
+        let (_leaves, tasks): (Vec<_>, Vec<_>) = workers
+            .into_values()
+            .map(|running| (Leave { cell: running.cell, announcer: &self.announcer }, running.tasks))
+            .unzip();
         let mut tasks: Vec<_> = tasks.into_iter().flatten().collect();
         tasks.append(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         join(tasks).await;
-        cells.iter().for_each(|cell| self.drop_orders(cell));
     }
 
     fn workers(&self) -> MutexGuard<'_, BTreeMap<WorkerName, Running>> {
@@ -402,5 +396,22 @@ impl Bridge {
 impl Drop for Bridge {
     fn drop(&mut self) {
         self.stop.cancel();
+        for running in self.workers().values() {
+            drop(Leave { cell: running.cell.clone(), announcer: &self.announcer });
+        }
+    }
+}
+
+/// A worker that is let go: in the end, also where nobody waits for that, its commands have ended.
+struct Leave<'a> {
+    cell: Arc<WorkerCell>,
+    announcer: &'a Announcer,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        for command in self.cell.drop_orders() {
+            told(&self.cell, self.announcer, &command, Err("the worker was let go first".to_owned()));
+        }
     }
 }

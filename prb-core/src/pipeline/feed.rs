@@ -2,12 +2,13 @@
 
 mod assembly;
 mod depot;
+mod queue;
 mod send;
 mod waits;
 
 pub use self::depot::Depot;
 
-use self::{assembly::Assembly, send::Ready, waits::Waiter};
+use self::{assembly::Assembly, queue::Limit, send::Ready, waits::Waiter};
 use super::{
     Hints, STEP_LIMIT,
     events::{Announcer, Event},
@@ -22,7 +23,7 @@ use crate::{
     surprise::changes,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -102,6 +103,8 @@ pub struct Feed {
     /// When the worker had everything last.
     tip_seen: Option<Instant>,
     waiter: Waiter,
+    /// Until when a step must have got an answer.
+    limit: Limit,
     /// What it has waited for for long.
     stuck: Option<String>,
 }
@@ -176,7 +179,7 @@ impl Feed {
         options: FeedOptions,
         announcer: Announcer,
     ) -> Self {
-        let waiter = Waiter::new(depot.waits.clone(), cell.worker.name.clone());
+        let waiter = Waiter::new(depot.waits.clone(), cell.worker.name.clone(), announcer.clone());
         Self {
             cell,
             assembly: Assembly { store, options },
@@ -192,6 +195,7 @@ impl Feed {
             unsure: false,
             tip_seen: None,
             waiter,
+            limit: Limit::new(),
             stuck: None,
         }
     }
@@ -210,9 +214,10 @@ impl Feed {
                 }
                 continue;
             }
+            let limit = self.limit.clone();
             let step = tokio::select! {
                 () = stop.cancelled() => return,
-                step = timeout(STEP_LIMIT, self.step()) => step.unwrap_or(Err(FeedError::Stalled)),
+                step = limit.keep(self.step()) => step.unwrap_or(Err(FeedError::Stalled)),
             };
             stale = if matches!(step, Ok(Step::Stale)) { stale + 1 } else { 0 };
             let pause = match step {
@@ -257,7 +262,7 @@ impl Feed {
     /// Sends nothing to a disabled worker until it is enabled.
     async fn stand_by(&mut self, stop: &CancellationToken) {
         (self.info, self.tip_seen, self.ready, self.stuck) = (None, None, None, None);
-        self.waiter.note(None, None, &self.announcer);
+        self.waiter.leave();
         self.cell.publish(Seen::default());
         let mut goal = self.cell.watch_goal();
         tokio::select! {
@@ -356,7 +361,7 @@ impl Feed {
 
     /// The worker waits for this, or for nothing.
     fn waits(&mut self, wait: Option<Wait>, coverage: Option<&Coverage>) {
-        let stuck = self.waiter.note(wait, coverage, &self.announcer);
+        let stuck = self.waiter.note(wait, coverage);
         if stuck != self.stuck {
             self.stuck = stuck;
             self.cell.publish(Seen { trouble: self.stuck.clone(), ..self.cell.seen() });
@@ -375,7 +380,7 @@ impl Feed {
         metrics::counter!("prb_feed_failures_total", "cause" => error.kind()).increment(1);
         let worker = &self.cell.worker.name;
         (self.tip_seen, self.ready, self.stuck) = (None, None, None);
-        self.waiter.note(None, None, &self.announcer);
+        self.waiter.note(None, None);
         if earlier_failures == 0 {
             warn!(%worker, cause = %error, "worker is not fed, trying again");
         } else {

@@ -19,7 +19,7 @@ use crate::{
     backoff::Pace,
     command::CannotCommand,
     fault::Fault,
-    id::{JobId, WorkerKey},
+    id::{JobId, PoolId, WorkerKey},
     lifecycle::{Action, BadFact, Facts, Goal, Lifecycle, Stage},
     port::{
         CallResult, ChainState, CollateralError, CollateralSource, JobState, Outcome, SinkError, StateError,
@@ -72,9 +72,18 @@ pub struct Operate {
     last_key: Option<WorkerKey>,
     remarked: Option<String>,
     order: Option<Order>,
-    /// The call of the pending job, while it is not known whether the sink has accepted it.
-    unconfirmed: Option<Call>,
+    /// What was decided of the pending job.
+    decided: Option<Decided>,
     recovered: bool,
+}
+
+/// What stays as it was decided, whatever is wanted of the worker by now.
+#[derive(Clone)]
+struct Decided {
+    /// The pool that signs.
+    pool: PoolId,
+    /// The call, while it is not known whether the sink has accepted it.
+    unconfirmed: Option<Call>,
 }
 
 /// Why a worker is not operated.
@@ -153,7 +162,7 @@ impl Operate {
             collateral: None,
             clock: Clock::start(),
             lifecycle,
-            unconfirmed: None,
+            decided: None,
             recovered: false,
         }
     }
@@ -238,16 +247,16 @@ impl Operate {
         self.facts = Some(facts);
         if let Some(action) = action {
             let call = match action {
-                Action::Register => self.registration().await?,
+                Action::Register => self.registration(&goal).await?,
                 Action::Submit(call) => call,
             };
             let job = self.desk.next_job();
             info!(worker = %self.cell.worker.name, %job, call = call.names().1, "submitting");
             self.lifecycle.submitted(job);
-            self.submit(job, call).await?;
+            self.submit(job, goal.pool, call).await?;
         }
         if posts {
-            self.relay_messages(&origin).await?;
+            self.relay_messages(goal.pool, &origin).await?;
         }
         Ok(())
     }
@@ -278,12 +287,12 @@ impl Operate {
 
     /// Hands a job to the sink. Where the sink may have accepted it in spite of an error, it is the pending one all
     /// the same, and is handed in again by its id: another job with the same call would be a second sending.
-    async fn submit(&mut self, job: JobId, call: Call) -> Result<(), OperateError> {
+    async fn submit(&mut self, job: JobId, pool: PoolId, call: Call) -> Result<(), OperateError> {
         // Noted first, for the future may be dropped while the sink is at it.
-        self.unconfirmed = Some(call.clone());
-        match self.sink.submit(job, self.cell.goal().pool, vec![call]).await {
+        self.decided = Some(Decided { pool, unconfirmed: Some(call.clone()) });
+        match self.sink.submit(job, pool, vec![call]).await {
             Ok(()) => {
-                self.unconfirmed = None;
+                self.decided = Some(Decided { pool, unconfirmed: None });
                 Ok(())
             }
             Err(error) if desk::may_be_accepted(&error) => Err(error.into()),
@@ -309,18 +318,20 @@ impl Operate {
         if let Some(job) = ours {
             info!(worker = %self.cell.worker.name, job = %job.job, "a call of an earlier run is still under way");
             self.lifecycle.recovered(job.job);
+            self.decided = Some(Decided { pool: job.pool, unconfirmed: None });
         }
         self.recovered = true;
         Ok(())
     }
 
     async fn settle(&mut self) -> Result<(), OperateError> {
-        let Some(job) = self.lifecycle.pending() else { return Ok(()) };
+        let pending = self.lifecycle.pending().zip(self.decided.clone());
+        let Some((job, Decided { pool, unconfirmed })) = pending else { return Ok(()) };
         let outcome = match self.sink.outcome(job).await? {
             Some(JobState::Pending) => return Ok(()),
             Some(JobState::Ended(outcome)) => outcome,
-            None => match self.unconfirmed.clone() {
-                Some(call) => return self.submit(job, call).await,
+            None => match unconfirmed {
+                Some(call) => return self.submit(job, pool, call).await,
                 None => Outcome::Rejected(
                     "the transaction sink does not know the job; it is submitted again".into(),
                 ),
@@ -332,21 +343,20 @@ impl Operate {
             self.lifecycle.settled_to(decided);
         }
         self.ended(&outcome);
-        self.announcer.tell(Event::JobEnded { job, pool: self.cell.goal().pool, outcome });
+        self.announcer.tell(Event::JobEnded { job, pool, outcome });
         Ok(())
     }
 
     /// The pending job ended.
     fn ended(&mut self, outcome: &Outcome) {
-        self.unconfirmed = None;
+        self.decided = None;
         let result = first_result(outcome);
         self.lifecycle.ended(self.clock.now(), outcome, result);
         self.order_ended(outcome, result);
     }
 
-    async fn registration(&self) -> Result<Call, OperateError> {
-        let operator = self.cell.goal().operator;
-        let info = self.cell.driver.runtime_info(true, Some(operator)).await?;
+    async fn registration(&self, goal: &Goal) -> Result<Call, OperateError> {
+        let info = self.cell.driver.runtime_info(true, Some(goal.operator)).await?;
         let (worker, runtime_info) = (info.public_key, info.encoded_runtime_info.to_vec());
         match info.attestation.ok_or(OperateError::NoAttestation)? {
             Attestation::Report(report) => {
@@ -369,10 +379,10 @@ impl Operate {
         Ok(attestation::complete(report, &*source.collateral(kind).await?))
     }
 
-    async fn relay_messages(&self, own: &MessageOrigin) -> Result<(), OperateError> {
+    async fn relay_messages(&self, pool: PoolId, own: &MessageOrigin) -> Result<(), OperateError> {
         let held = self.cell.driver.egress_messages().await?;
         self.learn_sequences(&held, own).await?;
-        self.desk.post(self.clock.now(), self.cell.goal().pool, &held).await?;
+        self.desk.post(self.clock.now(), pool, &held).await?;
         Ok(())
     }
 

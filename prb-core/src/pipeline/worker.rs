@@ -103,6 +103,17 @@ struct Orders {
     waiting: VecDeque<Command>,
     running: Option<Command>,
     last_message: Option<Message>,
+    /// Nobody carries out commands any more.
+    closed: bool,
+}
+
+/// Why a command is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotOrdered {
+    /// Too many wait.
+    Full,
+    /// The worker was let go.
+    Gone,
 }
 
 /// Most commands of a worker that wait.
@@ -154,16 +165,19 @@ impl WorkerCell {
         self.nudge.notified().await;
     }
 
-    /// Gives a command; whether there was room for it.
-    pub(super) fn order(&self, command: Command) -> bool {
+    /// Gives a command. One that is taken ends.
+    pub(super) fn order(&self, command: Command) -> Result<(), NotOrdered> {
         let mut orders = self.orders();
+        if orders.closed {
+            return Err(NotOrdered::Gone);
+        }
         if orders.waiting.len() >= MAX_ORDERS {
-            return false;
+            return Err(NotOrdered::Full);
         }
         orders.waiting.push_back(command);
         drop(orders);
         self.ordered.notify_one();
-        true
+        Ok(())
     }
 
     /// Returns when a command was given.
@@ -189,9 +203,10 @@ impl WorkerCell {
         self.orders().running.take()
     }
 
-    /// All commands that have not ended, which never will.
+    /// All commands that have not ended, which never will; none is taken from now on.
     pub(super) fn drop_orders(&self) -> Vec<Command> {
         let mut orders = self.orders();
+        orders.closed = true;
         let running = orders.running.take();
         running.into_iter().chain(std::mem::take(&mut orders.waiting)).collect()
     }
@@ -264,5 +279,30 @@ impl WorkerCell {
 
     pub(super) fn set_operated(&self, operated: Operated) {
         *self.operated.lock().unwrap_or_else(PoisonError::into_inner) = operated;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{id::PoolId, testkit::FakeWorker};
+
+    #[test]
+    fn each_command_that_is_taken_can_be_ended_once() {
+        let goal = Goal::new(PoolId(1), Default::default(), 0);
+        let worker = Worker { name: WorkerName::new("w").unwrap(), goal, debug_key: None };
+        let cell = WorkerCell::new(worker, Arc::new(FakeWorker::new("w")));
+        for _ in 0..MAX_ORDERS {
+            assert_eq!(cell.order(Command::TakeCheckpoint), Ok(()));
+        }
+        assert_eq!(cell.order(Command::Restart), Err(NotOrdered::Full));
+        assert_eq!(cell.next_order(true), Some(Command::TakeCheckpoint));
+        assert_eq!(cell.order(Command::Restart), Ok(()));
+        // What runs comes first, and whoever carries it out does not end it again.
+        let dropped = cell.drop_orders();
+        assert_eq!((dropped.len(), dropped.last()), (MAX_ORDERS + 1, Some(&Command::Restart)));
+        assert_eq!((cell.end_order(), cell.next_order(false)), (None, None));
+        assert_eq!(cell.order(Command::Restart), Err(NotOrdered::Gone));
+        assert_eq!(cell.drop_orders(), []);
     }
 }

@@ -1,6 +1,7 @@
 //! What a bridge does for workers beyond bringing them to work: other goals, commands, and others who meddle.
 
 use crate::world::{BLOCK, Diary, POOL, World, all_working, goal, own, quiet, seconds, stage_of, worker};
+use futures::FutureExt;
 use prb_core::{
     command::Command,
     id::{AccountId, PoolId, WorkerKey, WorkerName},
@@ -438,4 +439,30 @@ async fn x24_the_facts_of_a_thousand_workers_take_a_few_reads_per_block() {
     assert_eq!(reads.load(Ordering::Relaxed), before);
     stop.cancel();
     task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn v3_f27_commands_end_though_nobody_waits_until_the_worker_is_let_go() {
+    let world = quiet();
+    let fake = FakeWorker::new("w");
+    let _pulse = world.chain.pulse(BLOCK);
+    let bridge = one_working(&world, &fake).await;
+    let diary = Diary::of(bridge.events());
+    let hang = WorkerFault::Hang(seconds(600));
+    fake.hook().always(|call| *call == "TakeCheckpoint", hang);
+    bridge.command(&name(), Command::TakeCheckpoint).unwrap();
+    eventually("it is carried out", seconds(60), || fake.calls().contains(&"TakeCheckpoint")).await;
+    bridge.command(&name(), Command::Restart).unwrap();
+    // Whoever lets the worker go gives up at once.
+    assert!(bridge.remove_worker(&name()).now_or_never().is_none());
+    assert!(matches!(bridge.command(&name(), Command::Restart), Err(BridgeError::Unknown(_))));
+    tokio::time::sleep(seconds(1200)).await;
+    let let_go = || Err("the worker was let go first".to_owned());
+    assert_eq!(ends(&diary), [("take checkpoint", let_go()), ("restart", let_go())]);
+
+    // A bridge that is dropped ends them likewise.
+    bridge.add_worker(worker("w"), fake.clone()).unwrap();
+    bridge.command(&name(), Command::TakeCheckpoint).unwrap();
+    drop(bridge);
+    eventually("it ended", seconds(60), || ends(&diary).len() == 3).await;
 }

@@ -13,7 +13,10 @@ use prb_core::{
     tx::Call,
     types::{facts::SessionState, message::MessageOrigin},
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// Long enough for registration, benchmark, pool and start, with pauses after some failures.
 const AGES: std::time::Duration = seconds(1800);
@@ -382,4 +385,66 @@ async fn a_message_of_unknown_fate_is_not_sent_again_before_it_lands() {
     assert!(world.sink.jobs().iter().all(|(_, _, calls)| {
         calls.iter().all(|call| matches!(call, Call::SyncMessage(_))) || calls.len() == 1
     }));
+}
+
+/// A bridge whose worker's first registration is under way in the way that `begin` has it, and is then wanted in another
+/// pool; the pools that its registrations were signed for, and those that their ends were told of.
+async fn moved_meanwhile(
+    world: &World,
+    begin: impl FnOnce(&FakeWorker),
+    has_begun: impl Fn(&FakeWorker) -> bool,
+) {
+    let fake = FakeWorker::new("w");
+    begin(&fake);
+    let bridge = world.bridge(1, &[&fake]).await;
+    let diary = Diary::of(bridge.events());
+    let _pulse = world.chain.pulse(BLOCK);
+    eventually("it is being registered", seconds(120), || has_begun(&fake)).await;
+    let moved = Goal::new(PoolId(2), AccountId([0xbb; 32]), 1_000);
+    bridge.change_worker(&WorkerName::new("w").unwrap(), moved).unwrap();
+    tokio::time::sleep(seconds(60)).await;
+    world.sink.hook().clear();
+    fake.hook().clear();
+    let registered = |pool| world.chain.entry(&fake.key()).is_some_and(|entry| entry.operator == Some(pool));
+    eventually("it is the other owner's", AGES, || registered(AccountId([0xbb; 32]))).await;
+    let signed: Vec<PoolId> = world
+        .sink
+        .jobs()
+        .iter()
+        .filter(|(_, _, calls)| calls[0].names().1 == "register_worker_v2")
+        .map(|(_, pool, _)| *pool)
+        .collect();
+    assert_eq!(signed, [POOL, PoolId(2)]);
+    let first = world.sink.jobs()[0].0;
+    assert!(diary.has(|event| matches!(event, Event::JobEnded { job, pool: POOL, .. } if *job == first)));
+    bridge.stop().await;
+}
+
+fn two_pools() -> World {
+    let builder = FakeChain::builder(1).challenge_every(0).pool(PoolId(2), AccountId([0xbb; 32]));
+    let world = World::new(builder.build());
+    world.chain.advance(25);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_signed_for_the_pool_it_was_decided_for() {
+    // Wanted elsewhere while the worker attests.
+    let world = two_pools();
+    let slow = |fake: &FakeWorker| {
+        fake.hook().always(|call| *call == "GetRuntimeInfo", WorkerFault::Slow(seconds(30)));
+    };
+    moved_meanwhile(&world, slow, |fake| fake.calls().contains(&"GetRuntimeInfo")).await;
+    // While the sink is out of reach, or does not say whether it has it.
+    for fault in [SinkFault::Unreachable, SinkFault::LostReply, SinkFault::Hang(seconds(10))] {
+        let world = two_pools();
+        let tried = Arc::new(AtomicBool::new(false));
+        let seen = tried.clone();
+        world.sink.hook().set(move |call| {
+            let register = is_submit(call, "register_worker_v2");
+            seen.fetch_or(register, Ordering::SeqCst);
+            register.then_some(fault)
+        });
+        moved_meanwhile(&world, |_| (), |_| tried.load(Ordering::SeqCst)).await;
+    }
 }

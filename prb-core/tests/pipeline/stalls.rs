@@ -3,10 +3,11 @@
 use crate::world::{BLOCK, Diary, HOUR, World, name_of, seconds, worker};
 use prb_core::{
     id::{BlockRef, Hash, Height},
+    lifecycle::Goal,
     pipeline::{Bridge, Event},
     port::{BlobStore, Tips},
     progress::{Following, REPEAT},
-    testkit::{FakeWorker, SourceCall, SourceFault, eventually},
+    testkit::{FakeWorker, Observed, SourceCall, SourceFault, eventually},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -210,4 +211,37 @@ async fn workers_of_an_empty_store_are_told() {
     assert!(cause.contains("the store is empty") && after < seconds(20), "{cause} {after:?}");
     assert_eq!(world.store.coverage().await.unwrap(), None);
     bridge.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_that_wait_stand_still_no_longer_once_they_are_disabled_or_removed() {
+    let observed = Observed::begin();
+    let gauge = || observed.gauge("prb_stalled{what=workers}");
+    let world = World::grown(10);
+    let bridge = Bridge::builder().store(Arc::new(world.store.clone())).start().await.unwrap();
+    for removed_last in [true, false] {
+        let diary = Diary::of(bridge.events());
+        for name in ["a", "b"] {
+            bridge.add_worker(worker(name), FakeWorker::new(name)).unwrap();
+        }
+        told(&diary, "workers").await;
+        assert_eq!(gauge(), Some(1.0));
+        let [a, b] = ["a", "b"].map(|name| worker(name).name);
+        let disable = || bridge.change_worker(&a, Goal { disabled: true, ..worker("a").goal }).unwrap();
+        if removed_last {
+            disable();
+        } else {
+            bridge.remove_worker(&b).await.unwrap();
+        }
+        sleep(seconds(30)).await;
+        assert_eq!(gauge(), Some(1.0), "one waits still");
+        if removed_last {
+            bridge.remove_worker(&b).await.unwrap();
+        } else {
+            disable();
+        }
+        over(&diary, "workers", seconds(5)).await;
+        assert_eq!(gauge(), Some(0.0));
+        bridge.remove_worker(&a).await.unwrap();
+    }
 }

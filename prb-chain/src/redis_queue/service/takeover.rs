@@ -21,38 +21,41 @@ pub(super) enum Wait {
 
 impl Service {
     /// Whether another journal may hold what is still under way.
+    ///
+    /// Whoever comes to work signs in Redis before it sends anything. So if this journal signed last, nobody else has sent
+    /// anything since. An empty Redis proves nothing, however often this journal was at work: another one may have been
+    /// since, before Redis was emptied.
     pub(super) async fn inherit(&mut self, writer: &mut MultiplexedConnection) -> Result<Wait, Ended> {
         if self.ready {
             return Ok(Wait::Nothing);
         }
-        // It has its name since it was at work for the first time.
-        let fresh = self.trader.journal().read(|image| image.name()).is_none();
         let last: Option<String> =
             ::redis::cmd("GET").arg(self.space.key("journal")).query_async(writer).await?;
-        let foreign = match &last {
-            Some(last) => *last != hex::encode(self.name),
-            // This proves nothing to a journal that is new: Redis may have been emptied since another one was at work.
-            None => self.stood_by || fresh,
-        };
-        if !foreign {
+        if last.as_ref().is_some_and(|last| *last == hex::encode(self.name)) {
             return Ok(Wait::Nothing);
         }
-        if last.is_none() && !self.stood_by {
+        let blocks = self.trader.period().blocks();
+        // The other one may have done the same in its place, or more.
+        let dropped = self.trader.drop_waiting("another trader may have been at work meanwhile").await?;
+        if last.is_some() {
+            tracing::warn!(
+                dropped,
+                blocks,
+                "took over from a trader with another journal: what it sent may still be included, which is waited for"
+            );
+            metrics::counter!("prb_redis_takeovers_total").increment(1);
+        } else if self.trader.journal().read(|image| image.name()).is_none() {
             tracing::info!(
-                blocks = self.trader.period().blocks(),
+                blocks,
                 "this journal was never at work: what another trader may have sent is waited for"
             );
-            return Ok(Wait::Head);
+        } else {
+            tracing::warn!(
+                dropped,
+                blocks,
+                "redis has forgotten which trader was at work last: what another one may have sent is waited for"
+            );
         }
-        // Redis may forget whose journal it was before the wait is over.
-        self.stood_by = true;
-        let dropped = self.trader.drop_waiting("another trader took over meanwhile").await?;
-        tracing::warn!(
-            dropped,
-            blocks = self.trader.period().blocks(),
-            "took over from a trader with another journal: what it sent may still be included, which is waited for"
-        );
-        metrics::counter!("prb_redis_takeovers_total").increment(1);
         Ok(Wait::Head)
     }
 
@@ -71,7 +74,7 @@ impl Service {
         match wait {
             Wait::Until(until) if head >= until => {
                 self.trader.journal().write(vec![Record::Settled(head)]).await?;
-                tracing::info!(height = %head, "nothing of the other trader can be included any more");
+                tracing::info!(height = %head, "nothing that another trader sent can be included any more");
                 Ok(Wait::Nothing)
             }
             Wait::Until(_) | Wait::Nothing => Ok(wait),
@@ -83,7 +86,7 @@ impl Service {
     /// At work from now on.
     pub(super) async fn take_over(&mut self, writer: &mut MultiplexedConnection) -> Result<(), Ended> {
         self.sign(writer).await?;
-        (self.stood_by, self.ready) = (false, true);
+        self.ready = true;
         self.trader.hold(None);
         Ok(())
     }

@@ -3,9 +3,9 @@
 use super::{AccountLane, Trouble, settle::alike};
 use crate::{
     calls::{self, CallError, Runtime, Terms, extrinsic},
-    journal::{self, Job, Record, Sent},
+    journal::{Job, Record, Sent},
     keys::Operator,
-    trader::{NodeError, Shared, tips},
+    trader::{NodeError, Shared, tips::Raised},
 };
 use prb_core::{
     id::{AccountId, JobId, PoolId},
@@ -27,9 +27,6 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// Most refusals that are remembered as told: a node may put anything into their texts.
 const MOST_TOLD: usize = 64;
-
-/// Tips that are offered one after the other, so that no two lanes spend the same rest of a day's budget.
-static TIPPING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// What a batch is about, until it is in the journal or given up.
 pub(in crate::trader) struct Claim<'a> {
@@ -144,12 +141,8 @@ impl AccountLane {
 
     /// Encodes, signs, journals and sends one batch.
     async fn dispatch(&mut self, batch: Vec<Candidate>) -> Result<(), Trouble> {
-        // Until it is known whether the tip was offered.
-        let _tipping = match self.may_outbid() {
-            true => Some(TIPPING.lock().await),
-            false => None,
-        };
-        let chain = &self.shared.chain;
+        let shared = self.shared.clone();
+        let chain = &shared.chain;
         let runtime = chain.runtime().await?;
         let genesis = chain.genesis()?;
         let head = chain.finalized(self.shared.config.poll / 2).await?;
@@ -184,8 +177,13 @@ impl AccountLane {
             true => head.hash,
             false => chain.hash(mortality.birth()).await?,
         };
+        // Until it is written down what is offered: no two lanes spend the same rest of a day's budget.
+        let tipping = match self.may_outbid() {
+            true => Some(shared.tipping.lock().await),
+            false => None,
+        };
         let raised = self.raised_tip();
-        let tip = self.shared.config.tip.saturating_add(raised);
+        let tip = shared.config.tip.saturating_add(raised.planck);
         let terms = Terms { nonce, mortality, birth_hash, genesis, tip };
         // A queue message sent bare is ordered by tags in the pool: one out of turn would be parked there and hold up
         // every nonce behind it. In a batch it fails on its own.
@@ -216,7 +214,9 @@ impl AccountLane {
             // Ordered while the node was asked.
             return Ok(());
         }
-        self.shared.journal.write(vec![Record::Sent(sent.clone())]).await?;
+        let records = [Record::Sent(sent.clone())].into_iter().chain(raised.offered());
+        shared.journal.write(records.collect()).await?;
+        drop(tipping);
         self.board(sent.clone());
         if let Some(flight) = self.flights.get_mut(&sent.hash) {
             flight.given = head.height;
@@ -236,13 +236,13 @@ impl AccountLane {
     }
 
     /// What is offered on top of the usual tip.
-    fn raised_tip(&self) -> u128 {
-        let Some(budget) = self.shared.config.budget else { return 0 };
-        budget.tip(self.outbid(), self.shared.journal.read(|image| image.tips_on(tips::day(journal::now()))))
+    fn raised_tip(&self) -> Raised {
+        let spent = |day| self.shared.journal.read(|image| image.tips_on(day));
+        Raised::today(self.shared.config.budget, self.outbid(), spent)
     }
 
     /// Gives a journaled extrinsic to the node for the first time.
-    async fn submit(&mut self, sent: Sent, raised: u128) -> Result<(), Trouble> {
+    async fn submit(&mut self, sent: Sent, raised: Raised) -> Result<(), Trouble> {
         let (hash, nonce, jobs) = (sent.hash, sent.nonce, sent.jobs.len());
         metrics::counter!("prb_tx_sent_total").increment(1);
         let answer = self.shared.chain.submit(&sent.bytes).await;
@@ -251,12 +251,10 @@ impl AccountLane {
             _ => None,
         };
         // What may have arrived counts as offered.
-        if raised > 0 && !refusal.as_ref().is_some_and(Refusal::proves_absence) {
-            tracing::info!(account = %self.account, extrinsic = %hash, planck = raised, "a higher tip is offered");
+        if raised.planck > 0 && !refusal.as_ref().is_some_and(Refusal::proves_absence) {
+            tracing::info!(account = %self.account, extrinsic = %hash, planck = raised.planck, "a higher tip is offered");
             metrics::counter!("prb_tx_tips_planck_total")
-                .increment(u64::try_from(raised).unwrap_or(u64::MAX));
-            let record = Record::Tip { day: tips::day(journal::now()), planck: raised };
-            self.shared.journal.write(vec![record]).await?;
+                .increment(u64::try_from(raised.planck).unwrap_or(u64::MAX));
         }
         match answer {
             Ok(statuses) => {
@@ -268,7 +266,7 @@ impl AccountLane {
                 Ok(())
             }
             Err(NodeError::Refused { code, message, data }) => {
-                self.refused(sent, Refusal::classify(code, &message, &data)).await
+                self.refused(sent, raised, Refusal::classify(code, &message, &data)).await
             }
             // It may have arrived: blocks decide.
             Err(error) => {
@@ -280,7 +278,7 @@ impl AccountLane {
     }
 
     /// Acts on the refusal of something that no node had before.
-    async fn refused(&mut self, sent: Sent, refusal: Refusal) -> Result<(), Trouble> {
+    async fn refused(&mut self, sent: Sent, raised: Raised, refusal: Refusal) -> Result<(), Trouble> {
         let before = self.refusals.entry(refusal.kind()).or_default();
         let remedy = refusal.remedy(*before);
         *before += 1;
@@ -295,35 +293,35 @@ impl AccountLane {
         match remedy {
             Remedy::Watch => return Ok(()),
             Remedy::RefreshRuntime => {
-                self.withdraw(&sent).await?;
+                self.withdraw(&sent, raised).await?;
                 self.shared.chain.forget_runtimes();
             }
             Remedy::RefreshNonce => {
-                self.withdraw(&sent).await?;
+                self.withdraw(&sent, raised).await?;
                 self.shared.chain.finality_moved();
                 if self.refusals.values().sum::<u32>() > 1 {
                     self.pause();
                 }
             }
             Remedy::SignAgain => {
-                self.withdraw(&sent).await?;
+                self.withdraw(&sent, raised).await?;
                 self.shared.chain.finality_moved();
                 self.pause();
             }
             Remedy::BackOff => {
-                self.withdraw(&sent).await?;
+                self.withdraw(&sent, raised).await?;
                 self.pause();
             }
             Remedy::Split => match self.limits.halved().filter(|_| sent.jobs.len() > 1) {
                 Some(half) => {
-                    self.withdraw(&sent).await?;
+                    self.withdraw(&sent, raised).await?;
                     let calls: u32 = sent.jobs.iter().map(|(_, calls)| calls).sum();
                     self.limits = half;
                     self.limits.calls = half.calls.min((calls as usize / 2).max(1));
                 }
-                None => self.give_up(&sent, &refusal.advice()).await?,
+                None => self.give_up(&sent, raised, &refusal.advice()).await?,
             },
-            Remedy::GiveUp(why) => self.give_up(&sent, &why).await?,
+            Remedy::GiveUp(why) => self.give_up(&sent, raised, &why).await?,
         }
         Ok(())
     }
@@ -342,18 +340,20 @@ impl AccountLane {
         }
     }
 
-    /// Takes back what was refused: its jobs wait again, its nonce is free.
-    async fn withdraw(&mut self, sent: &Sent) -> Result<(), Trouble> {
-        self.shared.journal.write(vec![Record::Withdrawn(sent.hash)]).await?;
+    /// Takes back what was refused: its jobs wait again, its nonce and its tip are free.
+    async fn withdraw(&mut self, sent: &Sent, raised: Raised) -> Result<(), Trouble> {
+        let records = [Record::Withdrawn(sent.hash)].into_iter().chain(raised.returned());
+        self.shared.journal.write(records.collect()).await?;
         self.nonces.release(&sent.hash);
         self.flights.remove(&sent.hash);
         Ok(())
     }
 
     /// Ends the jobs of what was refused.
-    async fn give_up(&mut self, sent: &Sent, why: &str) -> Result<(), Trouble> {
+    async fn give_up(&mut self, sent: &Sent, raised: Raised, why: &str) -> Result<(), Trouble> {
         let outcomes = alike(sent, &Outcome::Rejected(why.to_owned()));
-        self.shared.journal.write(vec![Record::Ended { extrinsic: Some(sent.hash), outcomes }]).await?;
+        let ended = Record::Ended { extrinsic: Some(sent.hash), outcomes };
+        self.shared.journal.write([ended].into_iter().chain(raised.returned()).collect()).await?;
         self.nonces.release(&sent.hash);
         self.flights.remove(&sent.hash);
         self.refusals.clear();

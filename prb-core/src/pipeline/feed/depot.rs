@@ -76,6 +76,15 @@ impl Gate {
         self.turns.clone().try_acquire_many_owned(self.turns_for(bytes)).ok().map(|turns| self.pass(turns))
     }
 
+    /// What whoever waits for it waits for.
+    pub(super) fn queue(&self) -> String {
+        let Self { kind, all, .. } = self;
+        let mebibytes = (*all as usize * UNIT).div_ceil(1 << 20);
+        format!(
+            "waiting in the {kind} queue: as much as may be at once ({mebibytes} MiB) is under way to other workers"
+        )
+    }
+
     fn turns_for(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.all)
     }

@@ -47,7 +47,10 @@ impl Feed {
             return Ok(Step::Idle(coverage, Some(Wait::Empty)));
         };
         self.waits(None, None);
-        let _pass = self.depot.load.enter(genesis.para_state.len()).await;
+        let depot = self.depot.clone();
+        let Some(_pass) = self.queue(&depot.load, genesis.para_state.len(), info).await? else {
+            return Ok(Step::Stale);
+        };
         let worker = &self.cell.worker;
         let request = InitRequest {
             genesis_info: genesis.relay.encode().into(),
@@ -86,7 +89,9 @@ impl Feed {
         let depot = self.depot.clone();
         let Some(states) = &depot.states else { return Ok(None) };
         let Some(state) = states.for_worker(&key, ahead).await else { return Ok(None) };
-        let _pass = depot.load.enter(state.pairs.len()).await;
+        let Some(_pass) = self.queue(&depot.load, state.pairs.len(), info).await? else {
+            return Ok(Some(Step::Stale));
+        };
         let worker = &self.cell.worker.name;
         info!(%worker, block = %state.block, bytes = state.pairs.len(), "loading the parachain's state");
         self.unsure = true; // where it stands afterwards is asked
@@ -117,7 +122,11 @@ impl Feed {
         let pass = match self.assembly.cost(plan, info, coverage, bytes) {
             Some(cost) => {
                 self.publish(false);
-                self.depot.catch_up.enter(cost).await
+                let depot = self.depot.clone();
+                match self.queue(&depot.catch_up, cost, info).await? {
+                    Some(pass) => Some(pass),
+                    None => return Ok(Step::Stale),
+                }
             }
             None => None,
         };

@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tracing::{info, warn};
@@ -29,6 +29,12 @@ pub(super) struct Waits {
 impl Default for Waits {
     fn default() -> Self {
         Self { clock: Clock::start(), known: Mutex::default() }
+    }
+}
+
+impl Waits {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -50,23 +56,19 @@ struct Since {
 pub(super) struct Waiter {
     waits: Arc<Waits>,
     name: WorkerName,
+    announcer: Announcer,
 }
 
 impl Waiter {
-    pub(super) fn new(waits: Arc<Waits>, name: WorkerName) -> Self {
-        Self { waits, name }
+    pub(super) fn new(waits: Arc<Waits>, name: WorkerName, announcer: Announcer) -> Self {
+        Self { waits, name, announcer }
     }
 
     /// The worker waits for this, or for nothing. Tells what there is to tell; why the worker stands still, if it has for
     /// long.
-    pub(super) fn note(
-        &self,
-        wait: Option<Wait>,
-        coverage: Option<&Coverage>,
-        announcer: &Announcer,
-    ) -> Option<String> {
+    pub(super) fn note(&self, wait: Option<Wait>, coverage: Option<&Coverage>) -> Option<String> {
         let now = self.waits.clock.now();
-        let mut known = self.waits.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.waits.known();
         let known = &mut *known;
         match wait.map(|wait| key(wait, coverage)) {
             None => drop(known.waiting.remove(&self.name)),
@@ -91,24 +93,39 @@ impl Waiter {
                         workers, %worker, worker_needs = position, store, waiting_for, seconds, remedy,
                         "workers wait for the store"
                     );
-                    announcer.tell(Event::Stalled { what: WORKERS, cause: waiting.to_string() });
+                    self.announcer.tell(Event::Stalled { what: WORKERS, cause: waiting.to_string() });
                     metrics::gauge!("prb_stalled", "what" => WORKERS).set(1.0);
                 }
             }
-            Some(Word::Over(after)) => {
-                info!(seconds = after.as_secs(), "no worker waits for the store any longer");
-                announcer.tell(Event::Resumed { what: WORKERS });
-                metrics::gauge!("prb_stalled", "what" => WORKERS).set(0.0);
-            }
+            Some(Word::Over(after)) => self.tell_over(after),
         }
         let own = known.waiting.get(&self.name).filter(|since| now.since(since.since) >= PATIENCE)?;
         Some(format!("waiting for {}", waiting(own.wait.0, coverage).what))
+    }
+
+    /// The worker waits no longer and will not come back to say so. If it was the last one, nobody may be left who would
+    /// find out that it is over.
+    pub(super) fn leave(&self) {
+        let now = self.waits.clock.now();
+        let mut known = self.waits.known();
+        known.waiting.remove(&self.name);
+        if known.waiting.is_empty()
+            && let Some(after) = known.stall.end(now)
+        {
+            self.tell_over(after);
+        }
+    }
+
+    fn tell_over(&self, after: Duration) {
+        info!(seconds = after.as_secs(), "no worker waits for the store any longer");
+        self.announcer.tell(Event::Resumed { what: WORKERS });
+        metrics::gauge!("prb_stalled", "what" => WORKERS).set(0.0);
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.waits.known.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&self.name);
+        self.leave();
     }
 }
 
@@ -161,9 +178,10 @@ mod tests {
     use super::*;
     use tokio::time::advance;
 
-    fn waiters(names: &[&str]) -> Vec<Waiter> {
+    fn waiters(names: &[&str], announcer: &Announcer) -> Vec<Waiter> {
         let waits = Arc::<Waits>::default();
-        let named = |name: &&str| Waiter::new(waits.clone(), WorkerName::new(*name).unwrap());
+        let named =
+            |name: &&str| Waiter::new(waits.clone(), WorkerName::new(*name).unwrap(), announcer.clone());
         names.iter().map(named).collect()
     }
 
@@ -182,33 +200,59 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_that_wait_are_told_once_and_that_nobody_does_any_longer() {
-        let (two, announcer) = (waiters(&["a", "b"]), Announcer::default());
+        let announcer = Announcer::default();
+        let two = waiters(&["a", "b"], &announcer);
         let wait = async |seconds: u64, wait: Option<Wait>| {
             for _ in 0..seconds {
                 advance(Duration::from_secs(1)).await;
-                two.iter().for_each(|waiter| drop(waiter.note(wait, None, &announcer)));
+                two.iter().for_each(|waiter| drop(waiter.note(wait, None)));
             }
         };
         let told_of = told(&announcer, async || wait(200, Some(BEHIND)).await).await;
         let cause = "store: waiting for relay block 9: the store is behind the worker".to_owned();
         assert_eq!(told_of, [Event::Stalled { what: WORKERS, cause }]);
-        assert!(two[0].note(Some(BEHIND), None, &announcer).unwrap().contains("relay block 9"));
+        assert!(two[0].note(Some(BEHIND), None).unwrap().contains("relay block 9"));
         let over = told(&announcer, async || wait(30, None).await).await;
         assert_eq!(over, [Event::Resumed { what: WORKERS }]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn many_that_wait_for_a_moment_in_turn_are_no_trouble() {
-        let (two, announcer) = (waiters(&["a", "b"]), Announcer::default());
+        let announcer = Announcer::default();
+        let two = waiters(&["a", "b"], &announcer);
         let told = told(&announcer, async || {
             for second in 0..100 {
                 advance(Duration::from_secs(1)).await;
                 for (index, waiter) in two.iter().enumerate() {
                     let waits = second / 9 % 2 == index;
-                    waiter.note(waits.then_some(Wait::Empty), None, &announcer);
+                    waiter.note(waits.then_some(Wait::Empty), None);
                 }
             }
         });
         assert_eq!(told.await, []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_over_once_the_last_one_that_waits_is_gone_and_not_before() {
+        let announcer = Announcer::default();
+        let mut two = waiters(&["a", "b"], &announcer);
+        let waiting = async |two: &[Waiter]| {
+            for _ in 0..20 {
+                advance(Duration::from_secs(1)).await;
+                two.iter().for_each(|waiter| drop(waiter.note(Some(BEHIND), None)));
+            }
+        };
+        waiting(&two).await;
+        let last = two.remove(0);
+        // One is let go, the other disabled.
+        assert_eq!(told(&announcer, async || two.clear()).await, []);
+        let over = [Event::Resumed { what: WORKERS }];
+        assert_eq!(told(&announcer, async || last.leave()).await, over);
+        assert_eq!(told(&announcer, async || last.leave()).await, []);
+        // Enabled again, it is told anew, and gone at the moment that it need not wait any more.
+        let again = told(&announcer, async || waiting(std::slice::from_ref(&last)).await).await;
+        assert!(matches!(again.as_slice(), [Event::Stalled { what: WORKERS, .. }]), "{again:?}");
+        last.note(None, None);
+        assert_eq!(told(&announcer, async || drop(last)).await, over);
     }
 }

@@ -88,7 +88,7 @@ impl Operate {
                 self.cell.nudge();
                 return Ok(Some("the worker was stopped".to_owned()));
             }
-            Errand::Register => self.registration().await?,
+            Errand::Register => self.registration(&goal).await?,
             Errand::Publish(endpoints) => {
                 let signed = driver.sign_endpoints(endpoints).await?;
                 let worker = key.ok_or(OperateError::NoKey)?;
@@ -112,7 +112,7 @@ impl Operate {
         info!(worker = %self.cell.worker.name, %job, call = call.names().1, "submitting for a command");
         self.lifecycle.commanded(job);
         self.order = Some(Order { command, tries: tries + 1, under_way: true });
-        self.submit(job, call).await?;
+        self.submit(job, goal.pool, call).await?;
         Ok(None)
     }
 
