@@ -1,5 +1,6 @@
 //! TLS of server and remote store: rustls with ring, which needs no more than a C compiler to build.
 
+use prb_core::fault::unusable;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::CryptoProvider,
@@ -30,7 +31,7 @@ pub struct ClientTls(pub(crate) Arc<ClientConfig>);
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{path}: {cause}")]
+    #[error("{}", unusable("read", path, cause))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -144,6 +145,7 @@ impl fmt::Debug for ClientTls {
 
 /// Why a client's handshake failed, and what that means where it is about no certificate.
 pub(crate) fn handshake_failed(error: &io::Error) -> String {
+    use prb_core::fault::unusable;
     use rustls::{Error, InvalidMessage};
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let hint = match inner {

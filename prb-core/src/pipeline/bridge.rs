@@ -373,7 +373,12 @@ impl Bridge {
     /// Ends the commands of a worker that nobody operates any more.
     fn drop_orders(&self, cell: &WorkerCell) {
         for command in cell.drop_orders() {
-            told(cell, &self.announcer, &command, Err("the worker was let go first".to_owned()));
+            told(
+                cell,
+                &self.announcer,
+                &command,
+                Err("the worker was let go before it was done; see on chain what came of it".to_owned()),
+            );
         }
     }
 

@@ -9,7 +9,7 @@ pub use self::depot::Depot;
 
 use self::{assembly::Assembly, send::Ready, waits::Waiter};
 use super::{
-    Hints, STEP_LIMIT,
+    Clock, Hints, STEP_LIMIT,
     events::{Announcer, Event},
     worker::{Seen, WorkerCell},
 };
@@ -18,10 +18,11 @@ use crate::{
     fault::Fault,
     plan::{Cannot, Plan, Portion, Wait},
     port::{BlobStore, Coverage, StoreError, Stream, WorkerError, WorkerInfo},
+    progress::{Causes, PATIENCE},
     span::Span,
     surprise::changes,
 };
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -104,6 +105,9 @@ pub struct Feed {
     waiter: Waiter,
     /// What it has waited for for long.
     stuck: Option<String>,
+    /// What was told of its failures.
+    causes: Causes,
+    clock: Clock,
 }
 
 /// Why a worker is not fed.
@@ -193,6 +197,8 @@ impl Feed {
             tip_seen: None,
             waiter,
             stuck: None,
+            causes: Causes::default(),
+            clock: Clock::start(),
         }
     }
 
@@ -326,7 +332,7 @@ impl Feed {
         if let Some(info) = &self.info {
             return Ok(info.clone());
         }
-        let info = self.cell.driver.info().await?;
+        let info = heard(&self.cell, "how it is", self.cell.driver.info()).await?;
         self.info_due = Instant::now() + self.assembly.options.info_interval;
         self.moved = false;
         self.compare(&info);
@@ -363,8 +369,9 @@ impl Feed {
         }
     }
 
-    fn recovered(&self, backoff: &mut Backoff) {
+    fn recovered(&mut self, backoff: &mut Backoff) {
         if backoff.failures() > 0 {
+            self.causes.forget();
             info!(worker = %self.cell.worker.name, "fed again");
             self.announcer.tell(Event::WorkerRecovered { worker: self.cell.worker.name.clone() });
         }
@@ -376,10 +383,8 @@ impl Feed {
         let worker = &self.cell.worker.name;
         (self.tip_seen, self.ready, self.stuck) = (None, None, None);
         self.waiter.note(None, None, &self.announcer);
-        if earlier_failures == 0 {
-            warn!(%worker, cause = %error, "worker is not fed, trying again");
-        } else {
-            info!(%worker, cause = %error, earlier_failures, "worker still is not fed");
+        if self.causes.tell(self.clock.now(), &error.to_string()) {
+            warn!(%worker, cause = %error, earlier_failures, "worker is not fed, trying again");
         }
         self.announcer.tell(Event::WorkerTrouble { worker: worker.clone(), cause: error.to_string() });
         // What is the matter may be put right by resetting the worker: it is asked anew, whatever failed.
@@ -388,6 +393,29 @@ impl Feed {
         let info = info.filter(|_| !is_away);
         self.cell.publish(Seen { info, at_tip: false, trouble: Some(error.to_string()) });
     }
+}
+
+/// Waits for what a worker answers about `call`, and tells if it is silent for long.
+async fn heard<T, E>(
+    cell: &WorkerCell,
+    call: &'static str,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let begun = Instant::now();
+    let mut answer = pin!(answer);
+    if let Ok(answer) = timeout(PATIENCE, &mut answer).await {
+        return answer;
+    }
+    let (worker, endpoint, seconds) = (&cell.worker.name, cell.driver.endpoint(), begun.elapsed().as_secs());
+    let remedy = "see its log and how busy its machine is, restart it if it hangs";
+    warn!(%worker, endpoint, waiting_for = call, seconds, remedy, "worker is silent");
+    let trouble = Some(format!("{endpoint} does not answer ({call}) for more than {seconds} s; {remedy}"));
+    cell.publish(Seen { trouble, ..cell.seen() });
+    let answer = answer.await;
+    if answer.is_ok() {
+        info!(%worker, seconds = begun.elapsed().as_secs(), "worker has answered");
+    }
+    answer
 }
 
 /// Returns at a hint that the store has changed; never if the hint fails, for then the store is looked at when the

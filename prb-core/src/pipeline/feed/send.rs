@@ -4,6 +4,7 @@ use super::{
     Feed, FeedError, Step,
     assembly::{Accepted, Assembly, Body, Request},
     depot::Depot,
+    heard,
 };
 use crate::{
     attestation,
@@ -139,7 +140,7 @@ impl Feed {
         let mut ready = None;
         let started = Instant::now();
         let answer = {
-            let mut sending = pin!(send(&*self.cell.driver, request));
+            let mut sending = pin!(heard(&self.cell, what(sent), send(&*self.cell.driver, request)));
             loop {
                 tokio::select! {
                     biased;
