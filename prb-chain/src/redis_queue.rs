@@ -84,11 +84,9 @@ impl Space {
             ::redis::cmd("PING").query_async::<()>(&mut connection).await
         };
         said.await.map_err(|error: RedisError| {
-            let remedy = match error.kind() {
-                ErrorKind::AuthenticationFailed => REFUSED,
-                _ if is_refusal(error.code()) => REFUSED,
-                _ => "check the address and that the Redis server runs",
-            };
+            let is_refusal = error.kind() == ErrorKind::AuthenticationFailed || is_refusal(error.code());
+            let remedy =
+                if is_refusal { REFUSED } else { "check the address and that the Redis server runs" };
             format!("{error}; {remedy}")
         })
     }

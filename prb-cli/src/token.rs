@@ -11,7 +11,7 @@ const MAX_TOKEN: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file cannot be read.
-    #[error("{0}; {}", remedy(.0))]
+    #[error("{}; {}", .0, remedy(.0))]
     Unreadable(#[from] io::Error),
     /// It holds something else.
     #[error(transparent)]

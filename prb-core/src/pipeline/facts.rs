@@ -229,7 +229,7 @@ impl Silence {
             tokio::select! {
                 biased;
                 looked = &mut looking => return looked,
-                _ = looks.tick() => drop(self.look(true)),
+                _ = looks.tick() => { self.look(true); }
             }
         }
     }
@@ -244,7 +244,7 @@ impl Silence {
 
     fn is_over(&mut self) {
         (self.answers, self.cause) = (self.answers + 1, None);
-        drop(self.look(false));
+        self.look(false);
     }
 
     fn look(&mut self, is_waiting: bool) -> Option<Word> {
