@@ -145,7 +145,6 @@ impl fmt::Debug for ClientTls {
 
 /// Why a client's handshake failed, and what that means where it is about no certificate.
 pub(crate) fn handshake_failed(error: &io::Error) -> String {
-    use prb_core::fault::unusable;
     use rustls::{Error, InvalidMessage};
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let hint = match inner {

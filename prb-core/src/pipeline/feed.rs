@@ -7,7 +7,11 @@ mod waits;
 
 pub use self::depot::Depot;
 
-use self::{assembly::Assembly, send::Ready, waits::Waiter};
+use self::{
+    assembly::Assembly,
+    send::{Ready, heard},
+    waits::Waiter,
+};
 use super::{
     Clock, Hints, STEP_LIMIT,
     events::{Announcer, Event},
@@ -18,11 +22,11 @@ use crate::{
     fault::Fault,
     plan::{Cannot, Plan, Portion, Wait},
     port::{BlobStore, Coverage, StoreError, Stream, WorkerError, WorkerInfo},
-    progress::{Causes, PATIENCE},
+    progress::Causes,
     span::Span,
     surprise::changes,
 };
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -393,29 +397,6 @@ impl Feed {
         let info = info.filter(|_| !is_away);
         self.cell.publish(Seen { info, at_tip: false, trouble: Some(error.to_string()) });
     }
-}
-
-/// Waits for what a worker answers about `call`, and tells if it is silent for long.
-async fn heard<T, E>(
-    cell: &WorkerCell,
-    call: &'static str,
-    answer: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let begun = Instant::now();
-    let mut answer = pin!(answer);
-    if let Ok(answer) = timeout(PATIENCE, &mut answer).await {
-        return answer;
-    }
-    let (worker, endpoint, seconds) = (&cell.worker.name, cell.driver.endpoint(), begun.elapsed().as_secs());
-    let remedy = "see its log and how busy its machine is, restart it if it hangs";
-    warn!(%worker, endpoint, waiting_for = call, seconds, remedy, "worker is silent");
-    let trouble = Some(format!("{endpoint} does not answer ({call}) for more than {seconds} s; {remedy}"));
-    cell.publish(Seen { trouble, ..cell.seen() });
-    let answer = answer.await;
-    if answer.is_ok() {
-        info!(%worker, seconds = begun.elapsed().as_secs(), "worker has answered");
-    }
-    answer
 }
 
 /// Returns at a hint that the store has changed; never if the hint fails, for then the store is looked at when the

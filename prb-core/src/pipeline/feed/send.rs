@@ -4,19 +4,20 @@ use super::{
     Feed, FeedError, Step,
     assembly::{Accepted, Assembly, Body, Request},
     depot::Depot,
-    heard,
 };
 use crate::{
     attestation,
+    pipeline::worker::{Seen, WorkerCell},
     plan::{Plan, Position, Wait, may_load},
     port::{
         Coverage, WorkerDriver, WorkerError, WorkerInfo,
         worker::{GatekeeperRole, InitRequest},
     },
+    progress::PATIENCE,
 };
 use codec::Encode;
 use std::pin::pin;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 /// Failed attempts to load a worker with a state before it gets every block.
@@ -203,6 +204,29 @@ async fn send(driver: &dyn WorkerDriver, request: Request) -> Result<Accepted, W
             Accepted { header, para, ..none }
         }
     })
+}
+
+/// Waits for what a worker answers about `call`, and tells if it is silent for long.
+pub(super) async fn heard<T, E>(
+    cell: &WorkerCell,
+    call: &'static str,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let begun = Instant::now();
+    let mut answer = pin!(answer);
+    if let Ok(answer) = timeout(PATIENCE, &mut answer).await {
+        return answer;
+    }
+    let (worker, endpoint, seconds) = (&cell.worker.name, cell.driver.endpoint(), begun.elapsed().as_secs());
+    let remedy = "see its log and how busy its machine is, restart it if it hangs";
+    warn!(%worker, endpoint, waiting_for = call, seconds, remedy, "worker is silent");
+    let trouble = Some(format!("{endpoint} does not answer ({call}) for more than {seconds} s; {remedy}"));
+    cell.publish(Seen { trouble, ..cell.seen() });
+    let answer = answer.await;
+    if answer.is_ok() {
+        info!(%worker, seconds = begun.elapsed().as_secs(), "worker has answered");
+    }
+    answer
 }
 
 /// Whether it is not known what the worker made of a call.
