@@ -387,8 +387,12 @@ impl Feed {
         let worker = &self.cell.worker.name;
         (self.tip_seen, self.ready, self.stuck) = (None, None, None);
         self.waiter.note(None, None, &self.announcer);
-        if self.causes.tell(self.clock.now(), &error.to_string()) {
-            warn!(%worker, cause = %error, earlier_failures, "worker is not fed, trying again");
+        match self.causes.tell(self.clock.now(), &error.to_string()) {
+            false => {}
+            true if earlier_failures == 0 => {
+                warn!(%worker, cause = %error, "worker is not fed, trying again")
+            }
+            true => info!(%worker, cause = %error, earlier_failures, "worker still is not fed"),
         }
         self.announcer.tell(Event::WorkerTrouble { worker: worker.clone(), cause: error.to_string() });
         // What is the matter may be put right by resetting the worker: it is asked anew, whatever failed.

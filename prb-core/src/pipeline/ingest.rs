@@ -372,18 +372,19 @@ impl Ingest {
     /// Counts and announces a failure; `told` if the log is to have it too.
     fn report(&self, error: &IngestError, earlier_failures: u32, told: bool) {
         metrics::counter!("prb_ingest_failures_total").increment(1);
+        if let IngestError::Refused { by, refusal } = error {
+            self.announcer.tell(Event::Refused { endpoint: by.to_string(), cause: refusal.to_string() });
+        }
         match error {
-            IngestError::Refused { by, refusal } => {
-                if told {
-                    warn!(
-                        endpoint = %by, cause = %refusal, earlier_failures,
-                        "refused an answer; nothing is stored there until a good one comes"
-                    );
-                }
-                self.announcer.tell(Event::Refused { endpoint: by.to_string(), cause: refusal.to_string() });
+            _ if !told => {}
+            IngestError::Refused { by, refusal } if earlier_failures == 0 => {
+                warn!(endpoint = %by, cause = %refusal, "refused an answer; nothing is stored there until a good one comes");
             }
-            error if told => warn!(cause = %error, earlier_failures, "ingest has trouble, trying again"),
-            _ => {}
+            IngestError::Refused { by, refusal } => {
+                info!(endpoint = %by, cause = %refusal, earlier_failures, "refused an answer again");
+            }
+            error if earlier_failures == 0 => warn!(cause = %error, "ingest has trouble, trying again"),
+            error => info!(cause = %error, earlier_failures, "ingest still has trouble"),
         }
         self.announcer.tell(Event::IngestTrouble { cause: error.to_string() });
     }
