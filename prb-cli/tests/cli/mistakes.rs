@@ -210,7 +210,7 @@ async fn the_help_of_each_group_teaches_by_example() {
         let help = place.ok(&[group, "--help"]).await;
         assert!(help.contains("Examples:") && help.contains(words), "{group}: {help}");
     }
-    assert!(place.ok(&["--help"]).await.contains("[aliases: key]"));
+    assert!(place.ok(&["--help"]).await.contains("[alias: key]"));
 }
 
 #[cfg(unix)]
