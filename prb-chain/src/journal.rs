@@ -188,7 +188,10 @@ impl Journal {
             .spawn(move || write_all(file, &shared, writes))
             .map_err(|error| JournalError::Io {
                 path: path.as_ref().display().to_string(),
-                error: error.to_string(),
+                error: format!(
+                    "no thread for {}: {error}; let this user have more of them (ulimit -u)",
+                    path.as_ref().display()
+                ),
             })?;
         Ok(Arc::new(Self { image, writer: Some(writer), thread: Some(thread) }))
     }
@@ -283,11 +286,11 @@ fn lock(image: &Mutex<Image>) -> std::sync::MutexGuard<'_, Image> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
     /// Reading or writing failed.
-    #[error("{path}: {error}")]
+    #[error("{error}")]
     Io {
         /// The file.
         path: String,
-        /// What the system says.
+        /// What cannot be done with it, what the system says, and the remedy.
         error: String,
     },
     /// Another process has it.

@@ -17,7 +17,7 @@ mod same_network;
 mod standing;
 mod start_points;
 
-pub use facts::{NodeFacts, check_same_network, node_facts};
+pub use facts::{NodeFacts, check_same_network, node_facts, node_hash};
 pub use para::ParaNode;
 pub use relay::RelayNode;
 pub(crate) use start_points::start_point_of;

@@ -21,7 +21,7 @@ pub use lease::{Lease, Standing};
 pub use service::{ServiceOptions, TraderService};
 pub use sink::RedisSink;
 
-use ::redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
+use ::redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, aio::MultiplexedConnection};
 use std::{fmt, time::Duration};
 
 /// How long Redis may take for an answer, or a connection.
@@ -77,6 +77,20 @@ impl Space {
         &self.name
     }
 
+    /// Fails, with what to do about it, unless the server lets us in as it must for everything else here.
+    pub async fn ping(&self) -> Result<(), String> {
+        let said = async {
+            let mut connection = self.writer().await?;
+            ::redis::cmd("PING").query_async::<()>(&mut connection).await
+        };
+        said.await.map_err(|error: RedisError| {
+            let is_refusal = error.kind() == ErrorKind::AuthenticationFailed || is_refusal(error.code());
+            let remedy =
+                if is_refusal { REFUSED } else { "check the address and that the Redis server runs" };
+            format!("{error}; {remedy}")
+        })
+    }
+
     fn key(&self, key: &str) -> String {
         format!("{}:{key}", self.name)
     }
@@ -105,6 +119,15 @@ impl Space {
             .set_response_timeout(Some(patience));
         self.client.get_multiplexed_async_connection_with_config(&config).await
     }
+}
+
+/// What to do where a server does not let us in.
+const REFUSED: &str =
+    "write the user and password that it wants, like redis://user:password@host or redis://:password@host";
+
+/// Whether a code of Redis says that it does not let us in.
+fn is_refusal(code: Option<&str>) -> bool {
+    matches!(code, Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
 }
 
 /// Sixteen random bytes, as hex.

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod examples;
 mod identity;
 mod inventory;
 mod v3;
@@ -67,7 +68,7 @@ pub enum Command {
     /// Show how far a running `prb data-provider` is: heights, finalized heads, blocks per second, what is left, and how
     /// the nodes stand that it asks.
     ///
-    /// Without an address the one of section `[serve]` is asked, or 127.0.0.1:8012 where there is no configuration.
+    /// `prb run` and `prb lifecycle` are none: their log tells how far they are. Without an address the one of section `[serve]` is asked, or 127.0.0.1:8012 where there is no configuration.
     Status(StatusArgs),
     /// Make the transactions of a `prb lifecycle` or `prb run` whose configuration has a section `[redis]`.
     ///
@@ -75,7 +76,7 @@ pub enum Command {
     /// stands by, and takes over when the first one is gone. SIGINT or SIGTERM stops it in order.
     Trade,
     /// Transactions: list them, hold them back.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::TX)]
     Tx(TxCommand),
     /// Check everything that the configuration names, and show what it means: one line each, and a failure if anything is
     /// wrong.
@@ -86,32 +87,37 @@ pub enum Command {
         /// Ask nobody over the network.
         #[arg(long)]
         offline: bool,
+        /// Address of a data provider, besides those in the configuration, as `prb lifecycle --provider` has it: checks what
+        /// that needs. May be given several times.
+        #[arg(long = "provider", value_name = "URL")]
+        providers: Vec<String>,
         /// Output.
         #[command(flatten)]
         output: OutputArgs,
     },
     /// Operators: the accounts that sign.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::OPERATOR)]
     Operator(OperatorCommand),
     /// Stake pools.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::POOL)]
     Pool(PoolCommand),
     /// Workers.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::WORKER)]
     Worker(WorkerCommand),
     /// Operators, pools and workers from and to a file.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::INVENTORY)]
     Inventory(InventoryCommand),
-    /// The key that operators' secrets are encrypted with.
-    #[command(subcommand)]
+    /// The key that operators' secrets are encrypted with: show, back up, restore, protect or exchange it.
+    #[command(subcommand, visible_alias = "key", after_help = examples::IDENTITY)]
     Identity(IdentityCommand),
     /// Take operators, pools and workers over from PRB v2 or v3.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::MIGRATE)]
     Migrate(MigrateCommand),
     /// The commands of PRB v3's `prb-config`, with the same options and the same JSON.
     ///
     /// They work beside a running `prb run`, which takes the changes up. Where a command fails, {"message": ...} is printed and
     /// the exit code is 1.
+    #[command(after_help = examples::CONFIG)]
     Config(ConfigArgs),
     /// The store on disk: look into it, copy it to and from archives, make it smaller.
     ///

@@ -6,6 +6,7 @@ use crate::{
     inventory::{Change, InventoryError, Pool, PoolSet, Refused, Snapshot, WorkerRecord, WorkerSet},
     units,
 };
+use prb_core::fault::unusable;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 use std::{
@@ -47,13 +48,24 @@ pub enum BulkError {
     #[error("{0}: its name must end in .csv, .yaml, .yml or .json")]
     Ending(PathBuf),
     /// It cannot be read.
-    #[error("{path}: {cause}")]
+    #[error("{}", unusable("read", path, cause))]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
         cause: io::Error,
     },
+    /// It cannot be written.
+    #[error("{}", unusable("write", path, cause))]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// It is too large.
+    #[error("{0} has more than 64 MiB; split it")]
+    TooLarge(PathBuf),
     /// Something in it cannot be used. Nothing is changed.
     #[error("{path}, line {line}: {cause}")]
     Line {
@@ -64,7 +76,7 @@ pub enum BulkError {
         /// Why not.
         cause: String,
     },
-    /// It cannot be written.
+    /// What is there has no such form.
     #[error("the inventory cannot be written down: {0}")]
     Unwritable(String),
 }
@@ -118,10 +130,7 @@ pub fn read(path: &Path) -> Result<Rows, BulkError> {
     let unreadable = |cause| BulkError::Unreadable { path: path.to_owned(), cause };
     let format = Format::of(path)?;
     if fs::metadata(path).map_err(unreadable)?.len() > MAX_BYTES {
-        return Err(unreadable(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it has more than 64 MiB; split it",
-        )));
+        return Err(BulkError::TooLarge(path.to_owned()));
     }
     parse(path, format, &fs::read_to_string(path).map_err(unreadable)?)
 }

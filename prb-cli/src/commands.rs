@@ -29,8 +29,12 @@ use crate::{
     units,
 };
 use prb_chain::keys::BadKey;
+use prb_core::fault::unusable;
 use serde_json::Value;
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 /// Why a command fails.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +67,7 @@ pub enum CommandError {
     #[error(transparent)]
     Bulk(#[from] BulkError),
     /// The data directory cannot be made.
-    #[error("data directory {path}: {cause}; check `data_dir` and who may write there")]
+    #[error("{}", unusable("make data_dir", Path::new(path), cause))]
     DataDir {
         /// The folder.
         path: String,

@@ -18,6 +18,7 @@ use prb_chain::{
     trader::TipBudget,
 };
 use prb_core::{
+    fault::remedy,
     id::{BlockRef, Hash, Height},
     tx::Period,
 };
@@ -396,11 +397,11 @@ impl Config {
     /// Reads a file whose values are still to be checked.
     pub(crate) fn read(path: &Path, purpose: Purpose) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|cause| {
-            let remedy = match cause.kind() {
+            let to_do = match cause.kind() {
                 io::ErrorKind::NotFound => format!("; {}", purpose.without_file()),
-                _ => String::new(),
+                _ => format!("; {}", remedy(&cause)),
             };
-            ConfigError::Unreadable { path: path.to_owned(), cause, remedy }
+            ConfigError::Unreadable { path: path.to_owned(), cause, remedy: to_do }
         })?;
         let mut config: Self = toml::from_str(&text).map_err(|error| malformed(path, &text, &error))?;
         config.serves = text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("serve"));

@@ -9,6 +9,7 @@ use crate::{
 };
 use prb_chain::verify::CryptoVerifier;
 use prb_core::{
+    fault::unusable,
     pipeline::{Bridge, BridgeError},
     port::StoreError,
 };
@@ -31,7 +32,7 @@ pub enum DataProviderError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The data directory cannot be used.
-    #[error("data directory {path}: {cause}; check `data_dir` and who may write there")]
+    #[error("{}", unusable("make data_dir", Path::new(path), cause))]
     DataDir {
         /// The folder.
         path: String,

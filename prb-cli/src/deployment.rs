@@ -32,6 +32,7 @@ use prb_chain::{
     verify::CryptoVerifier,
 };
 use prb_core::{
+    fault::unusable,
     id::Hash,
     pipeline::{Bridge, BridgeError, bridge::BridgeOptions},
     port::{BlobStore, ChainState, Cursor, StoreError, Stream},
@@ -40,7 +41,7 @@ use prb_store::{LmdbOptions, LmdbStore, SharedOptions, SharedStore};
 use std::{
     collections::BTreeMap,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -79,7 +80,7 @@ pub enum DeploymentError {
         cause: String,
     },
     /// The data directory cannot be used.
-    #[error("data directory {path}: {cause}; check `data_dir` and who may write there")]
+    #[error("{}", unusable("make data_dir", Path::new(path), cause))]
     DataDir {
         /// The folder.
         path: String,

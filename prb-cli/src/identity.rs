@@ -8,6 +8,7 @@ pub use keyring::{Keyring, KeyringError, Locked, Rotated, Shown};
 pub use passphrase::Passphrase;
 
 use crate::inventory::Operator;
+use prb_core::fault::unusable;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -21,7 +22,7 @@ pub struct Identity(Zeroizing<[u8; 32]>);
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// It cannot be read or written.
-    #[error("identity file {path}: {cause}")]
+    #[error("{}", unusable("use identity file", path, cause))]
     Io {
         /// The file.
         path: PathBuf,
@@ -106,7 +107,7 @@ pub enum IdentityError {
         cause: String,
     },
     /// The two passphrases that were typed differ, or are empty.
-    #[error("no new passphrase: {0}")]
+    #[error("no new passphrase: {0}; give it again")]
     NoPassphrase(&'static str),
 }
 

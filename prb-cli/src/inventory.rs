@@ -15,6 +15,7 @@ use heed::{
     Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn,
     types::{SerdeJson, Str},
 };
+use prb_core::fault::unusable;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
@@ -110,7 +111,7 @@ pub enum InventoryError {
         found: u64,
     },
     /// The database failed.
-    #[error("inventory in {path}: {cause}")]
+    #[error("{}", database(path, cause))]
     Database {
         /// Its folder.
         path: PathBuf,
@@ -268,6 +269,22 @@ impl Inventory {
     fn failing<T>(&self, run: impl FnOnce() -> heed::Result<T>) -> Result<T, InventoryError> {
         run().map_err(|cause| InventoryError::Database { path: self.path.clone(), cause })
     }
+}
+
+/// What a failing database says, with what to do about it.
+fn database(path: &Path, cause: &heed::Error) -> String {
+    use heed::MdbError as Mdb;
+    let remedy = match cause {
+        heed::Error::Io(cause) => return unusable("use the inventory in", path, cause),
+        heed::Error::Mdb(Mdb::Corrupted | Mdb::PageNotFound | Mdb::Invalid | Mdb::Panic)
+        | heed::Error::Decoding(_) => {
+            "it is damaged: put back a copy of the folder, or move it away and make it again with `prb inventory import`"
+        }
+        heed::Error::Mdb(Mdb::MapFull) => "it is full: remove what is not needed",
+        heed::Error::Mdb(Mdb::ReadersFull) => "too many commands read it at once: try again",
+        _ => "try again; if that does not help, put back a copy of the folder",
+    };
+    format!("inventory in {}: {cause}; {remedy}", path.display())
 }
 
 fn all<T: Serialize + DeserializeOwned + 'static>(

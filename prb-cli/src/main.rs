@@ -54,6 +54,9 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         | Command::Migrate(_) => Config::load_for(&cli.config, Purpose::Inventory),
         Command::Store(args) => store_commands::configured(&cli.config, args.data_dir.as_deref()),
         Command::Config(args) => store_commands::configured(&cli.config, args.db_path.as_deref()),
+        Command::Check { providers, .. } if !providers.is_empty() => {
+            deployment::fed_by(&cli.config, providers)
+        }
         // What is meant for `prb trade` alone needs fewer nodes.
         Command::Check { .. } => Config::load(&cli.config).or_else(|error| {
             let trader = Config::load_for(&cli.config, Purpose::Trade);
@@ -94,7 +97,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(queue::tx(&config, command, out))?;
         }
-        Command::Check { offline, output } => {
+        Command::Check { offline, output, .. } => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let checked = runtime.block_on(check::check(&config, offline, output.json, out));
             // What did not answer in time is not waited for.

@@ -54,7 +54,7 @@ pub enum MigrateError {
     #[error("nothing is taken over: {0}")]
     Record(String),
     /// The manager cannot be asked.
-    #[error("{url}: {cause}")]
+    #[error("{url}: {cause}; name the management address of a PRB v3 that runs, like http://10.0.0.5:3001")]
     Manager {
         /// Its address.
         url: String,

@@ -5,9 +5,12 @@ pub mod orders;
 use crate::{args::TxCommand, config::Config, units};
 use orders::{Order, OrderError};
 use prb_chain::journal::{BY_OPERATOR, Dropped, Entry, Image, Journal, JournalError, Record};
-use prb_core::id::JobId;
+use prb_core::{fault::unusable, id::JobId};
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 /// Why a command about transactions fails.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,15 @@ pub enum QueueError {
     /// A job cannot be dropped any more.
     #[error("transaction {0} {1}")]
     NotDropped(JobId, &'static str),
+    /// There is nothing that transactions could be of.
+    #[error(
+        "data_dir {0} holds neither an inventory nor a transaction journal: nobody makes transactions there; check \
+         data_dir in the configuration (and --config), or begin there with `prb operator add`"
+    )]
+    Nowhere(String),
+    /// The data directory cannot be looked at.
+    #[error("{0}")]
+    Unusable(String),
     /// The journal is where `prb trade` runs.
     #[error(
         "transactions are made by `prb trade` ([redis]), which has no journal in {0}; run this where `prb trade` runs, \
@@ -70,12 +82,20 @@ pub async fn tx(config: &Config, command: TxCommand, out: &mut dyn Write) -> Res
     Ok(())
 }
 
-/// Fails where a trader of its own makes the transactions, and makes them elsewhere.
+/// Fails where transactions are made elsewhere, or by nobody: an order would be written down where it is never read.
 fn is_here(config: &Config) -> Result<(), QueueError> {
-    if config.redis.is_some() && !config.journal_file().exists() {
-        return Err(QueueError::Elsewhere(config.data_dir.display().to_string()));
+    let is_there = |path: PathBuf| {
+        path.try_exists().map_err(|cause| QueueError::Unusable(unusable("look for", &path, &cause)))
+    };
+    let folder = || config.data_dir.display().to_string();
+    if is_there(config.journal_file())? {
+        return Ok(());
     }
-    Ok(())
+    match (config.redis.is_some(), is_there(config.inventory_dir())?) {
+        (true, _) => Err(QueueError::Elsewhere(folder())),
+        (false, false) => Err(QueueError::Nowhere(folder())),
+        (false, true) => Ok(()),
+    }
 }
 
 /// What the journal holds, whoever writes it.

@@ -10,6 +10,7 @@ use prb_chain::{
     mirror::MirrorSource,
     node_source::{NodeSource, SourceOptions},
 };
+use prb_core::fault::unusable;
 use prb_core::port::BlockSource;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub(crate) fn mirror(chain: &Chain, url: &str) -> Result<MirrorSource, ConfigErr
     let mut http = HttpOptions::default();
     if let Some(path) = &chain.mirror_token_file {
         let invalid = |cause: String| ConfigError::Invalid { key: "chain.mirror_token_file", cause };
-        let token = text_in(path).map_err(|cause| invalid(format!("{}: {cause}", path.display())))?;
+        let token = text_in(path).map_err(|cause| invalid(unusable("read", path, &cause)))?;
         http = http.with_token(&token).map_err(|cause| invalid(cause.to_string()))?;
     }
     let mirror = MirrorSource::new(url, http, SourceOptions::default().tip_patience);

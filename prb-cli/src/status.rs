@@ -216,7 +216,7 @@ impl Info {
             }
         }
         for row in self.rows() {
-            writeln!(out, "{:18}{}", row.name, row.text())?;
+            writeln!(out, "{:18}{}", row.name, row.text(self.stalled.is_some()))?;
         }
         if let Some(stalled) = &self.stalled {
             writeln!(out, "{:18}{stalled}", "stands still")?;
@@ -244,11 +244,14 @@ impl Row {
         self.leg()?.eta(self.rate.unwrap_or_default())
     }
 
-    fn text(&self) -> String {
+    /// What people read. While it stands still nobody knows whether there is more.
+    fn text(&self, stands_still: bool) -> String {
         let stored = self.span.map_or_else(|| "none".to_owned(), |[first, last]| format!("{first}..={last}"));
         let Some(leg) = self.leg() else { return format!("{stored}, how many there are is not known yet") };
         if leg.left() == 0 {
-            return format!("{stored}, all there are");
+            let all =
+                if stands_still { "all that was known when it came to stand still" } else { "all there are" };
+            return format!("{stored}, {all}");
         }
         let rate =
             self.rate.map_or_else(|| "speed unknown".to_owned(), |rate| format!("{rate:.1} per second"));
@@ -297,6 +300,10 @@ mod tests {
         let squeezed =
             |text: &str| text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
         assert_eq!(squeezed(&said), squeezed(expected));
+        let mut still = answer();
+        still["stalled"] = json!("ws://a: waiting for relay headers");
+        let said = text(&still);
+        assert!(said.contains("101..=1100, all that was known") && !said.contains("all there are"), "{said}");
         let mut young = answer();
         young["chain"] = Value::Null;
         young["heights"] = json!({"relay": null, "para": null, "changes": null});

@@ -43,7 +43,10 @@ pub enum StoreCommandError {
         height: Height,
     },
     /// Not everything is whole.
-    #[error("{damages} damaged or missing in {folder}, the first: {first}")]
+    #[error(
+        "{damages} damaged or missing in {folder}, the first: {first}; `prb run` and `prb data-provider` fetch damaged items \
+         again as they meet them, for the rest put back a copy of the folder or begin with an empty one"
+    )]
     Damaged {
         /// How many.
         damages: u64,
@@ -63,7 +66,8 @@ pub enum StoreCommandError {
     Authorities(TlsError),
     /// Nothing to import from.
     #[error(
-        "{from} holds neither an archive (manifest.json) nor record files of headers-cache (headers.bin)"
+        "{from} holds neither an archive (manifest.json) nor record files of headers-cache (headers.bin); name the folder \
+         or address that does"
     )]
     NothingThere {
         /// The place.

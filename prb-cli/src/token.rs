@@ -1,5 +1,6 @@
 //! Tokens in files.
 
+use prb_core::fault::remedy;
 use prb_store::server::{BadToken, Token};
 use std::{fs, io, io::Read, path::Path};
 
@@ -10,7 +11,7 @@ const MAX_TOKEN: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file cannot be read.
-    #[error(transparent)]
+    #[error("{}; {}", .0, remedy(.0))]
     Unreadable(#[from] io::Error),
     /// It holds something else.
     #[error(transparent)]

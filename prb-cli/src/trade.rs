@@ -12,7 +12,11 @@ use prb_chain::{
     redis_queue::{ServiceOptions, TraderService},
     trader::Trader,
 };
-use std::{sync::Arc, time::Duration};
+use prb_core::{moment::Moment, progress::Causes};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tracing::{info, warn};
 
 /// How often the inventory is looked at.
@@ -62,12 +66,18 @@ pub async fn run(config: &Config) -> Result<(), DeploymentError> {
 
 /// Follows the inventory and carries out orders until going on is useless.
 async fn keep_up(config: &Config, followed: &mut Followed, trader: &Trader) -> DeploymentError {
+    let mut causes = Causes::default();
+    let begun = Instant::now();
     loop {
         if let Some(cause) = trader.failure() {
             return DeploymentError::Ended { path: config.data_dir.display().to_string(), cause };
         }
-        if let Err(cause) = followed.follow() {
-            warn!(%cause, "inventory not applied, trying again");
+        match followed.follow() {
+            Ok(()) => causes.forget(),
+            Err(cause) if causes.tell(Moment(begun.elapsed()), &cause.to_string()) => {
+                warn!(%cause, "inventory not applied, trying again");
+            }
+            Err(_) => {}
         }
         orders::carry_out(&config.orders_dir(), trader).await;
         tokio::time::sleep(INTERVAL).await;

@@ -5,14 +5,23 @@ pub const PLANCK_PER_PHA: u128 = 1_000_000_000_000;
 
 /// An amount that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not an amount; write PHA like `1500` or `1500.25`, or planck (10^-12 PHA) like `1500planck`"
-)]
-pub struct BadAmount(String);
+pub enum BadAmount {
+    /// It is no number, or none with a unit that is known.
+    #[error(
+        "{0:?} is not an amount; write PHA like `1500` or `1500.25`, or planck (10^-12 PHA) like `1500planck`"
+    )]
+    NoAmount(String),
+    /// It is more PHA than there are.
+    #[error(
+        "{0:?} looks like planck (10^-12 PHA): there are not that many PHA; write `{0}planck`, or the amount in PHA like \
+         `1500`"
+    )]
+    NoUnit(String),
+}
 
 /// Planck of an amount in PHA (`1500`, `0.5`, at most 12 decimals; `PHA` may follow) or planck (`planck` follows).
 pub fn parse(text: &str) -> Result<u128, BadAmount> {
-    let bad = || BadAmount(text.to_owned());
+    let bad = || BadAmount::NoAmount(text.to_owned());
     let trimmed = text.trim().replace('_', "");
     if let Some(planck) = trimmed.strip_suffix("planck") {
         return planck.trim().parse().map_err(|_| bad());
@@ -36,7 +45,7 @@ pub fn stake(text: &str) -> Result<u128, BadAmount> {
     let planck = parse(text)?;
     let in_planck = text.trim_end().ends_with("planck");
     if !in_planck && planck / PLANCK_PER_PHA >= TOO_MANY_PHA {
-        Err(BadAmount(text.to_owned()))
+        Err(BadAmount::NoUnit(text.trim().trim_end_matches("PHA").trim_end().to_owned()))
     } else {
         Ok(planck)
     }
@@ -71,7 +80,11 @@ mod tests {
         assert_eq!(stake("1500.5"), Ok(1_500_500_000_000_000));
         assert_eq!(stake("4000000000000000planck"), Ok(4_000_000_000_000_000));
         let refused = stake("4000000000000000").unwrap_err().to_string();
-        assert!(refused.contains("planck (10^-12 PHA)"), "{refused}");
+        assert!(
+            refused.contains("looks like planck") && refused.contains("`4000000000000000planck`"),
+            "{refused}"
+        );
+        assert!(stake("10000000000").is_err() && stake("9999999999").is_ok());
     }
 
     proptest! {

@@ -61,7 +61,7 @@ pub enum CannotCommand {
     #[error("the worker is disabled; enable it first")]
     Disabled,
     /// It is not reachable.
-    #[error("the worker is not reachable")]
+    #[error("the worker is not reachable; see that it runs, and give the command again")]
     Away,
     /// It has no runtime.
     #[error("the worker is not initialised yet; wait until it has been")]
@@ -73,19 +73,21 @@ pub enum CannotCommand {
     #[error("the worker is not registered; register it first")]
     NotRegistered,
     /// It is in no pool, or in another one.
-    #[error("the worker is not in pool {0}")]
+    #[error(
+        "the worker is not in pool {0}; wait until it has been added, or correct its pool in the inventory"
+    )]
     NotInPool(PoolId),
     /// There is nothing to stop.
-    #[error("the worker does not compute")]
+    #[error("the worker does not compute, so there is nothing to stop")]
     NotComputing,
     /// A pool keeps what computes or cools down.
     #[error("the worker computes or cools down; stop it, and remove it when its stake was reclaimed")]
     NotIdle,
     /// There is nothing to reclaim.
-    #[error("the worker is not cooling down")]
+    #[error("the worker is not cooling down, so there is nothing to reclaim")]
     NotCoolingDown,
     /// Its stake is locked still.
-    #[error("the worker's stake is locked until {}", utc(*until))]
+    #[error("the worker's stake is locked until {}; give the command again then", utc(*until))]
     StillLocked {
         /// Unix seconds.
         until: u64,

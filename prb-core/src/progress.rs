@@ -132,6 +132,45 @@ impl<P: Copy + PartialEq> Stall<P> {
     }
 }
 
+/// Decides which causes of trouble are told: each once, and again every [`REPEAT`] while it lasts, however often it is met.
+///
+/// Heights, times and hashes differ from one attempt to the next, so words with digits do not tell causes apart.
+#[derive(Clone, Debug, Default)]
+pub struct Causes(Vec<(String, Moment)>);
+
+/// Most causes that are remembered.
+const KEPT_CAUSES: usize = 16;
+
+impl Causes {
+    /// Whether this one is to be told now.
+    pub fn tell(&mut self, now: Moment, cause: &str) -> bool {
+        let has_digit = |word: &&str| word.bytes().any(|byte| byte.is_ascii_digit());
+        let words: Vec<&str> = cause.split_whitespace().filter(|word| !has_digit(word)).collect();
+        let words = words.join(" ");
+        match self.0.iter_mut().find(|(known, _)| *known == words) {
+            Some((_, last)) => {
+                let due = now.since(*last) >= REPEAT;
+                if due {
+                    *last = now;
+                }
+                due
+            }
+            None => {
+                if self.0.len() == KEPT_CAUSES {
+                    self.0.remove(0);
+                }
+                self.0.push((words, now));
+                true
+            }
+        }
+    }
+
+    /// All is well: what comes is told anew.
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// How far a stream is, and how far it could be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leg {

@@ -36,7 +36,11 @@ pub use manifest::{Chain, Manifest, Piece, Segment};
 pub use place::Place;
 pub use reader::{Archive, Fetched};
 
-use prb_core::port::{StoreError, Stream};
+use prb_core::{
+    fault::unusable,
+    port::{StoreError, Stream},
+};
+use std::path::Path;
 
 /// The format this release writes and reads.
 pub const FORMAT: u32 = 1;
@@ -158,7 +162,7 @@ pub enum ArchiveError {
     #[error("nothing to export yet: the store holds no whole authority set")]
     Nothing,
     /// A folder or file cannot be read or written.
-    #[error("{path}: {cause}")]
+    #[error("{}", unusable("use", Path::new(path), cause))]
     Io {
         /// Which.
         path: String,

@@ -161,6 +161,12 @@ impl LmdbStore {
         Ok(store)
     }
 
+    /// Fails, with what to do about it, unless there is a store in `folder`. Nothing is opened or made.
+    pub fn must_be_in(folder: impl AsRef<Path>) -> Result<(), StoreError> {
+        let folder = folder.as_ref();
+        if space::is_there(folder)? { Ok(()) } else { Err(space::no_store(folder)) }
+    }
+
     /// The folder it is in.
     pub fn folder(&self) -> &Path {
         &self.inner.folder

@@ -21,6 +21,7 @@ pub use export::{RecordsExported, export};
 use bytes::Bytes;
 use codec::{Compact, Decode, DecodeAll, Encode};
 use prb_core::{
+    fault::unusable,
     id::Height,
     port::store::ProvenHead,
     span::Span,
@@ -87,7 +88,7 @@ pub enum RecordsError {
         name: &'static str,
     },
     /// A file cannot be read or written.
-    #[error("{path}: {cause}")]
+    #[error("{}", unusable("use", Path::new(path), cause))]
     Io {
         /// Which.
         path: String,

@@ -1,5 +1,6 @@
 //! TLS of server and remote store: rustls with ring, which needs no more than a C compiler to build.
 
+use prb_core::fault::unusable;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::CryptoProvider,
@@ -30,7 +31,7 @@ pub struct ClientTls(pub(crate) Arc<ClientConfig>);
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{path}: {cause}")]
+    #[error("{}", unusable("read", path, cause))]
     Unreadable {
         /// The file.
         path: PathBuf,

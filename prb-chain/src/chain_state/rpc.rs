@@ -62,7 +62,8 @@ impl RpcChainState {
         if node != ours {
             self.chain.disown();
             return Err(StateError::Unreachable(format!(
-                "the node is of parachain {node}, {ours} was read before"
+                "the node is of the parachain with block 0 {node}, {ours} was read before; name a node of that chain in \
+                 chain.para, or restart prb with another data_dir if the chain was started anew"
             )));
         }
         self.chain.trust(node, connection);
@@ -82,7 +83,7 @@ impl RpcChainState {
                 let head = self.chain.finalized(self.fresh).await.map_err(|error| unreachable(&error))?;
                 if height > head.height {
                     return Err(StateError::Unreachable(format!(
-                        "block {height} is not final on this node yet"
+                        "block {height} is not final on this node yet; wait until it is, or name a node at the tip first in chain.para"
                     )));
                 }
                 self.named(height).await
@@ -262,7 +263,7 @@ fn damaged(what: &str) -> StateError {
 }
 
 fn unreachable(error: &NodeError) -> StateError {
-    StateError::Unreachable(error.to_string())
+    StateError::Unreachable(format!("{error}; {}", error.remedy()))
 }
 
 fn failed(error: &NodeError, at: Height) -> StateError {

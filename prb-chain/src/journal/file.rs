@@ -7,6 +7,7 @@
 
 use super::{Image, JournalError, Record};
 use codec::{Decode, Encode};
+use prb_core::fault::unusable;
 use std::{
     fs,
     io::{self, Read, Seek, SeekFrom, Write},
@@ -226,5 +227,5 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 fn failed(path: &Path, error: &io::Error) -> JournalError {
-    JournalError::Io { path: path.display().to_string(), error: error.to_string() }
+    JournalError::Io { path: path.display().to_string(), error: unusable("use", path, error) }
 }

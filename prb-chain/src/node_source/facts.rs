@@ -34,6 +34,11 @@ pub async fn node_facts(url: &str, options: SourceOptions) -> Result<NodeFacts, 
     Ok(NodeFacts { name, block_0, finalized, para_id })
 }
 
+/// Hash of a block that the node at `url` has finalized.
+pub async fn node_hash(url: &str, at: Height, options: SourceOptions) -> Result<Hash, SourceError> {
+    ChainNode::new(Rpc::new(url, options.rpc), "chain's", options.headers_in_flight).need_hash(at).await
+}
+
 /// Fails unless the parachain of the node at `para` belongs to the relay chain of the node at `relay`.
 pub async fn check_same_network(relay: &str, para: &str, options: SourceOptions) -> Result<(), SourceError> {
     let relay = RelayNode::new(Rpc::new(relay, options.rpc), options);

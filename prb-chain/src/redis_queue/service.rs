@@ -10,10 +10,10 @@ use crate::{journal::JournalError, trader::Trader};
 use ::redis::{RedisError, aio::MultiplexedConnection, streams::StreamReadReply};
 use codec::{Decode, Encode};
 use futures::future::join_all;
-use prb_core::backoff::Backoff;
+use prb_core::{backoff::Backoff, moment::Moment, progress::Causes};
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use takeover::Wait;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
@@ -124,6 +124,7 @@ impl Service {
         let standing = lease.standing();
         let mut health = Health::new("service");
         let mut backoff = Backoff::new(PACE, u64::from(std::process::id()));
+        let (mut causes, begun) = (Causes::default(), Instant::now());
         loop {
             let now = standing.borrow().clone();
             let ended = match now.clone() {
@@ -153,7 +154,9 @@ impl Service {
                     true
                 }
                 Some(Err(Ended::Journal(error))) => {
-                    tracing::warn!(%error, "journal cannot be written");
+                    if causes.tell(Moment(begun.elapsed()), &error.to_string()) {
+                        tracing::warn!(%error, "journal cannot be written");
+                    }
                     true
                 }
                 None => false,
@@ -162,6 +165,7 @@ impl Service {
                 backoff.failed()
             } else {
                 backoff.succeeded();
+                causes.forget();
                 Duration::MAX
             };
             let mut changed = standing.clone();

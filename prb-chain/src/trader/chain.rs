@@ -1,7 +1,7 @@
 //! What the trader asks its node, understood and remembered as long as it stays true.
 
 use super::{
-    node::{ChainNode, NodeError, TxStatus},
+    node::{ChainNode, MOVED, NodeError, TxStatus},
     outcome::{self, Wrapping},
 };
 use crate::{calls::Runtime, node_source::json::HeaderJson};
@@ -392,7 +392,7 @@ impl Chain {
 
 /// Another connection than the trusted one answers, perhaps for another chain.
 fn moved() -> NodeError {
-    NodeError::Lost("another connection was made; its chain is checked first".to_owned())
+    NodeError::Lost(MOVED.to_owned())
 }
 
 fn nonsense(what: &str) -> NodeError {

@@ -73,7 +73,7 @@ struct AccountLane {
 /// Why a turn stopped half-way.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
-    #[error(transparent)]
+    #[error("{}; {}", .0, .0.remedy())]
     Node(#[from] NodeError),
     #[error(transparent)]
     Journal(#[from] JournalError),

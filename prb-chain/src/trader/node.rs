@@ -103,6 +103,10 @@ impl TxStatus {
     }
 }
 
+/// What is said while it is not known which chain is behind a connection.
+pub(super) const MOVED: &str =
+    "another connection was made, and its chain is checked before anything else is asked";
+
 /// Why a node gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NodeError {
@@ -136,6 +140,19 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// What a person can do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Lost(cause) if cause == MOVED => "that takes a moment, and nothing need be done",
+            Self::Lost(_) => "check that the node runs and can be reached, or name another in chain.para",
+            Self::Refused { .. } | Self::Nonsense(_) => {
+                "check that it is a node of the parachain, an archive node, or name another in chain.para"
+            }
+            Self::Behind { .. } => "wait until it has caught up, or name another in chain.para",
+            Self::Stalled(_) => "check that the chain finalizes blocks, or name another node in chain.para",
+        }
+    }
+
     /// Whether the state or block asked for is not kept by the node any more.
     pub fn is_pruned(&self) -> bool {
         let Self::Refused { message, data, .. } = self else { return false };
@@ -271,6 +288,19 @@ mod tests {
         assert!(refused("UnknownBlock: State already discarded for 0x12").is_pruned());
         assert!(!refused("Execution failed").is_pruned());
         assert!(!NodeError::Lost("gone".into()).is_pruned());
+    }
+
+    #[test]
+    fn each_error_says_what_to_do() {
+        for (error, words) in [
+            (NodeError::Lost(MOVED.into()), "nothing need be done"),
+            (NodeError::Lost("refused".into()), "name another in chain.para"),
+            (NodeError::Nonsense("no hash".into()), "an archive node"),
+            (NodeError::Behind { node: Height(1), seen: Height(2) }, "caught up"),
+            (NodeError::Stalled(Duration::from_secs(9)), "finalizes blocks"),
+        ] {
+            assert!(error.remedy().contains(words), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -1,15 +1,15 @@
 //! Nodes, and what may stand in for them: whether they answer, are what they should be, and belong together.
 
-use super::{Item, PATIENCE, Verdict, data, node_options};
+use super::{Item, PATIENCE, Verdict, data::Stored, node_options};
 use crate::{config::Config, source};
 use futures::future::join_all;
 use prb_chain::{
-    node_source::{NodeFacts, check_same_network, node_facts},
+    node_source::{NodeFacts, check_same_network, node_facts, node_hash},
     rpc::{Rpc, RpcOptions},
 };
 use prb_core::{
-    id::Hash,
-    port::{BlockSource, ChainIdentity},
+    id::{BlockRef, Hash},
+    port::{BlockSource, Stream},
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -97,10 +97,10 @@ pub(super) fn named(config: &Config) -> Vec<Item> {
 }
 
 pub(super) async fn items(config: &Config) -> (Vec<Item>, Known) {
-    let stored = data::stored(config).await;
-    let mut known = stored.map_or_else(Known::default, |chain: ChainIdentity| Known {
-        para_genesis: Some(chain.para_genesis),
-        relay_chain: Some(chain.relay_chain),
+    let stored = Stored::open(config).await;
+    let mut known = stored.as_ref().map_or_else(Known::default, |stored| Known {
+        para_genesis: Some(stored.chain.para_genesis),
+        relay_chain: Some(stored.chain.relay_chain),
     });
     let mut items = stand_ins(config).await;
     let (relay, para) = (config.chain.relay.all(), config.chain.para.all());
@@ -121,7 +121,7 @@ pub(super) async fn items(config: &Config) -> (Vec<Item>, Known) {
         for (url, answer) in urls.iter().zip(answers) {
             let item = match answer {
                 Err(error) => Item::wrong(role.key(), shown(url), error),
-                Ok(facts) => match role.refuses(&facts, &known) {
+                Ok(facts) => match refused(role, url, &facts, &known, stored.as_ref()).await {
                     Some(why) => Item::wrong(role.key(), shown(url), why).with(facts_json(&facts)),
                     None => {
                         let first = if role == Role::Relay { &mut first_relay } else { &mut first_para };
@@ -143,6 +143,30 @@ pub(super) async fn items(config: &Config) -> (Vec<Item>, Known) {
         });
     }
     (items, known)
+}
+
+/// Why a node cannot have this role, be it that it is of another network or of another fork of the right one.
+async fn refused(
+    role: Role,
+    url: &str,
+    facts: &NodeFacts,
+    known: &Known,
+    stored: Option<&Stored>,
+) -> Option<String> {
+    if let Some(why) = role.refuses(facts, known) {
+        return Some(why);
+    }
+    // A chain without a relay chain is stored as one.
+    let headers = if role == Role::Para { Stream::ParaHeaders } else { Stream::RelayHeaders };
+    let BlockRef { height, hash } = stored?.common(headers, facts.finalized).await?;
+    match node_hash(url, height, node_options()).await {
+        Ok(found) if found == hash => None,
+        Ok(found) => Some(format!(
+            "it is of another fork: its block {height} is {found}, that of the store here is {hash}; name a node of the \
+             store's chain, or begin with another data_dir if the chain was started anew"
+        )),
+        Err(cause) => Some(cause.to_string()),
+    }
 }
 
 fn facts_json(facts: &NodeFacts) -> serde_json::Value {

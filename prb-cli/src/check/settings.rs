@@ -6,7 +6,7 @@ use crate::{
     logs, units,
 };
 use futures::future::join_all;
-use prb_core::port::worker::WorkerDriver;
+use prb_core::{fault::remedy, port::worker::WorkerDriver};
 use prb_worker::PrpcDriver;
 use std::sync::Arc;
 use tokio::{net::TcpStream, time::timeout};
@@ -55,7 +55,7 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
         let shown = path.display().to_string();
         items.push(match std::fs::File::open(path) {
             Ok(_) => Item::setting("passphrase_file", shown),
-            Err(cause) => Item::wrong("passphrase_file", shown, cause),
+            Err(cause) => Item::wrong("passphrase_file", shown, format!("{cause}; {}", remedy(&cause))),
         });
     }
     if config.transactions.dry_run {
@@ -65,7 +65,7 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
         items.push(Item::setting("fleet.min_score", score.to_string()));
     }
     if let Some(redis) = &config.redis {
-        items.push(self::redis(redis, offline).await);
+        items.push(self::redis(config, redis, offline).await);
     }
     let declared = &config.inventory;
     if !declared.operators.is_empty() || !declared.pools.is_empty() || !declared.workers.is_empty() {
@@ -85,8 +85,8 @@ fn planck(amount: Result<u128, ConfigError>) -> String {
     amount.map_or_else(|error| error.to_string(), units::format)
 }
 
-/// The server that a trader of its own is reached through: whether somebody listens there.
-async fn redis(redis: &Redis, offline: bool) -> Item {
+/// The server that a trader of its own is reached through: whether somebody listens there, and lets us in.
+async fn redis(config: &Config, redis: &Redis, offline: bool) -> Item {
     const KEY: &str = "redis.url";
     // The address may hold a password.
     let place = redis.url.rsplit_once('@').or(redis.url.split_once("://")).map_or("", |(_, place)| place);
@@ -97,11 +97,29 @@ async fn redis(redis: &Redis, offline: bool) -> Item {
     }
     let address = if host.contains(':') { host.clone() } else { format!("{host}:6379") };
     let cause = match timeout(PATIENCE, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => return Item::new(KEY, host, Verdict::Fine, says),
+        Ok(Ok(_)) => return let_in(config, host, says).await,
         Ok(Err(cause)) => cause.to_string(),
         Err(_) => format!("no connection within {PATIENCE:?}"),
     };
     Item::wrong(KEY, host, format!("{cause}; check the address and that the Redis server runs"))
+}
+
+/// Whether the server takes the password, or wants none.
+async fn let_in(config: &Config, host: String, says: String) -> Item {
+    const KEY: &str = "redis.url";
+    let space = match config.space() {
+        Ok(Some(space)) => space,
+        Ok(None) => return Item::new(KEY, host, Verdict::Fine, says),
+        Err(cause) => return Item::wrong(KEY, host, cause),
+    };
+    match timeout(PATIENCE, space.ping()).await {
+        Ok(Ok(())) => Item::new(KEY, host, Verdict::Fine, says),
+        Ok(Err(cause)) => Item::wrong(KEY, host, cause),
+        Err(_) => {
+            let why = "it takes connections and answers nothing; is it a Redis server, and does it run?";
+            Item::wrong(KEY, host, format!("no answer within {PATIENCE:?}: {why}"))
+        }
+    }
 }
 
 /// A worker that is declared.

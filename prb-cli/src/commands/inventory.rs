@@ -46,7 +46,7 @@ pub fn inventory(
                 None => out.write_all(text.as_bytes())?,
                 Some(path) => {
                     fs::write(&path, text)
-                        .map_err(|cause| BulkError::Unreadable { path: path.clone(), cause })?;
+                        .map_err(|cause| BulkError::NotWritten { path: path.clone(), cause })?;
                     writeln!(out, "written to {}", path.display())?;
                 }
             }

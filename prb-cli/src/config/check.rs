@@ -128,7 +128,7 @@ impl Config {
         let (workers, pools) = (&self.inventory.workers, &self.inventory.pools);
         let invalid = |key, cause| Err(ConfigError::Invalid { key, cause });
         for (index, worker) in workers.iter().enumerate() {
-            let stake = crate::units::parse(&worker.stake);
+            let stake = crate::units::stake(&worker.stake);
             let stake = match stake {
                 Ok(stake) => stake,
                 Err(error) => return invalid("inventory.workers.stake", error.to_string()),

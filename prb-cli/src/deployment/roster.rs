@@ -195,7 +195,7 @@ pub(crate) fn declare(config: &Config, inventory: &Inventory) -> Result<(), Depl
         changes.push(Change::AddPool(Pool { sync_only: pool.sync_only, ..Pool::new(pool.pid, operator) }));
     }
     for worker in declared.workers.iter().filter(|worker| known.worker(&worker.name).is_none()) {
-        let stake = units::parse(&worker.stake).map_err(CommandError::from)?;
+        let stake = units::stake(&worker.stake).map_err(CommandError::from)?;
         let record = WorkerRecord::new(worker.name.as_str(), worker.endpoint.as_str(), worker.pool, stake);
         changes.push(Change::AddWorker(record));
     }

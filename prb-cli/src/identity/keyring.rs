@@ -250,7 +250,11 @@ impl Keyring {
 
     /// Fails where there is no identity and none is needed yet.
     fn known(&self, operators: &[Operator]) -> Result<(), IdentityError> {
-        let none = !self.file.exists() && !self.next().exists() && sealed(operators) == 0;
+        let is_there = |path: PathBuf| match path.try_exists() {
+            Ok(there) => Ok(there),
+            Err(cause) => Err(IdentityError::Io { path, cause }),
+        };
+        let none = !is_there(self.file.clone())? && !is_there(self.next())? && sealed(operators) == 0;
         if none { Err(IdentityError::None(self.file.clone())) } else { Ok(()) }
     }
 

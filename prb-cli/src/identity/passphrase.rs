@@ -8,6 +8,7 @@ use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
     aead::{Aead, KeyInit, Payload},
 };
+use prb_core::fault::remedy;
 use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
@@ -109,12 +110,12 @@ fn ask(prompt: &str, path: &Path) -> Result<Zeroizing<String>, IdentityError> {
 fn read(path: &Path) -> Result<Zeroizing<String>, IdentityError> {
     let bad = |cause: String| IdentityError::PassphraseFile { path: path.to_owned(), cause };
     let text = match file::read(path) {
-        Ok(text) => text.ok_or_else(|| bad("there is no such file".to_owned()))?,
-        Err(IdentityError::Io { cause, .. }) => return Err(bad(cause.to_string())),
+        Ok(text) => text.ok_or_else(|| bad("No such file; name one that is there".to_owned()))?,
+        Err(IdentityError::Io { cause, .. }) => return Err(bad(format!("{cause}; {}", remedy(&cause)))),
         Err(other) => return Err(other),
     };
     match text.lines().next() {
-        None | Some("") => Err(bad("its first line is empty".to_owned())),
+        None | Some("") => Err(bad("its first line is empty; write the passphrase there".to_owned())),
         Some(line) => Ok(Zeroizing::new(line.to_owned())),
     }
 }

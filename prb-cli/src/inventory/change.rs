@@ -193,6 +193,15 @@ pub enum Refusal {
         /// Its name.
         worker: String,
     },
+    /// A worker cannot be both.
+    #[error(
+        "worker {worker} cannot be sync-only and a gatekeeper at once: nothing is sent to the chain for one that is only \
+         kept in step, and a gatekeeper must be registered there; choose --sync-only or --gatekeeper"
+    )]
+    BothModes {
+        /// Its name.
+        worker: String,
+    },
     /// A value cannot be used.
     #[error("{0}")]
     Invalid(String),
@@ -310,7 +319,7 @@ impl Draft {
                     absent("worker", self.workers.contains_key(&worker.name), &worker.name)?;
                 }
                 self.displace(&before);
-                self.place(worker.clone(), Some(&before.endpoint))?;
+                self.place(worker.clone(), Some(&before))?;
                 Ok(set_to(Record::Worker(before), Record::Worker(worker)))
             }
             Change::RemoveWorker(name) => {
@@ -332,18 +341,22 @@ impl Draft {
         workers.try_for_each(|worker| check_stake(worker, pool))
     }
 
-    /// Puts a worker into the draft, if it may be there. One that was at `had` may stay there: inventories of earlier
-    /// releases may have two workers at one endpoint.
-    fn place(&mut self, worker: WorkerRecord, had: Option<&str>) -> Result<(), Refusal> {
+    /// Puts a worker into the draft, if it may be there. What it was `before` it may stay: inventories of earlier
+    /// releases may have two workers at one endpoint, and gatekeepers that are only kept in step.
+    fn place(&mut self, worker: WorkerRecord, before: Option<&WorkerRecord>) -> Result<(), Refusal> {
         check_name("worker", &worker.name)?;
         let endpoint = worker.endpoint.parse::<prb_worker::Endpoint>();
         endpoint.map_err(|error| Refusal::Invalid(error.to_string()))?;
         let pool = self.pools.get(&worker.pool).ok_or_else(|| missing("pool", &worker.pool))?;
         check_stake(&worker, pool)?;
+        let is_both = |worker: &WorkerRecord| worker.sync_only && worker.gatekeeper;
+        if is_both(&worker) && !before.is_some_and(is_both) {
+            return Err(Refusal::BothModes { worker: worker.name });
+        }
         let endpoint = normal_endpoint(&worker.endpoint);
         match self.endpoints.get(&endpoint) {
             None => drop(self.endpoints.insert(endpoint, worker.name.clone())),
-            Some(_) if had.is_some_and(|had| normal_endpoint(had) == endpoint) => {}
+            Some(_) if before.is_some_and(|before| normal_endpoint(&before.endpoint) == endpoint) => {}
             Some(user) => {
                 return Err(Refusal::EndpointInUse { endpoint: worker.endpoint, user: user.clone() });
             }

@@ -96,6 +96,14 @@ impl Fleet {
             workers.extend(pool.workers.unwrap_or_default().into_iter().map(|worker| (pid, worker)));
         }
         for (pid, worker) in workers {
+            let is_both = worker.sync_only && worker.gatekeeper;
+            if is_both {
+                let name = &worker.name;
+                remaining.push(format!(
+                    "worker {name} has the marks sync_only and gatekeeper, which exclude each other here; it comes as \
+                     sync-only, and `prb worker set {name} --sync-only=false --gatekeeper` makes it a gatekeeper"
+                ));
+            }
             make(Command::AddWorker(WorkerFields {
                 name: worker.name,
                 new_name: None,
@@ -104,7 +112,7 @@ impl Fleet {
                 pid,
                 disabled: !worker.enabled,
                 sync_only: worker.sync_only,
-                gatekeeper: worker.gatekeeper,
+                gatekeeper: worker.gatekeeper && !is_both,
             }))?;
         }
         for operator in self.operators {

@@ -5,7 +5,7 @@
 
 use super::job;
 use prb_chain::{journal::Dropped, trader::Trader};
-use prb_core::id::JobId;
+use prb_core::{fault::unusable, id::JobId};
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
@@ -42,7 +42,7 @@ pub enum Order {
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
     /// The folder cannot be used.
-    #[error("orders to the running trader, {path}: {cause}")]
+    #[error("{}", unusable("give orders to the running trader in", path, cause))]
     Io {
         /// The folder.
         path: PathBuf,
@@ -51,7 +51,8 @@ pub enum OrderError {
     },
     /// Nobody did it in time.
     #[error(
-        "the process that has the transaction journal did not answer within 15 s; is it of this release?"
+        "the process that has the transaction journal did not answer within 15 s; see its log, and whether it is of this \
+         release"
     )]
     NoAnswer,
     /// Somebody began it, and did not say how it ended.

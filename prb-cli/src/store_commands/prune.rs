@@ -6,10 +6,7 @@ use super::{
     show::size,
 };
 use crate::{config::Config, inventory::Inventory};
-use prb_core::{
-    id::Height,
-    port::{StoreError, WorkerDriver},
-};
+use prb_core::{id::Height, port::WorkerDriver};
 use prb_store::{LmdbOptions, LmdbStore, PruneError, PrunePlan};
 use prb_worker::PrpcDriver;
 use serde_json::json;
@@ -34,10 +31,9 @@ pub(super) async fn prune(
     let folder = config.blobs_dir();
     let store = if options.dry_run {
         LmdbStore::open_read_only(folder, LmdbOptions::default())?
-    } else if folder.exists() {
-        LmdbStore::open(folder, LmdbOptions::default())?
     } else {
-        return Err(StoreError::Backend(format!("{} holds no store yet", folder.display())).into());
+        LmdbStore::must_be_in(&folder)?;
+        LmdbStore::open(folder, LmdbOptions::default())?
     };
     let before = store.stat()?;
     let below = match (options.below, options.keep) {

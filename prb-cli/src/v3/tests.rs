@@ -83,11 +83,11 @@ fn v3_f41_each_command_is_answered_with_the_exact_json() {
     assert_eq!(place.ok(update), pool("q", false, Value::Null));
     let update = json!({ "UpdateWorker": {
         "name": "w", "new_name": "v", "endpoint": "https://h:443/base/", "stake": "340282366920938463463374607431768211455",
-        "pid": 1, "disabled": true, "sync_only": true, "gatekeeper": true,
+        "pid": 1, "disabled": true, "sync_only": false, "gatekeeper": true,
     } });
     let worker = json!({
         "id": "uuid", "name": "v", "endpoint": "https://h/base", "stake": "340282366920938463463374607431768211455", "pid": 1,
-        "enabled": false, "sync_only": true, "gatekeeper": true,
+        "enabled": false, "sync_only": false, "gatekeeper": true,
     });
     assert_eq!(place.ok(update), worker);
 
@@ -123,7 +123,10 @@ fn v3_f46_what_cannot_be_used_is_refused_with_its_reason() {
     };
     place.ok(worker("w", "http://h", "1", 1));
     let set = |kind: &str, account: &str| json!({ "SetPoolOperator": { "pid": 1, "account": account, "account_type": kind } });
+    let mut both = worker("v", "http://i", "1", 1);
+    (both["AddWorker"]["sync_only"], both["AddWorker"]["gatekeeper"]) = (true.into(), true.into());
     let cases = [
+        (both, "sync-only and a gatekeeper at once"),
         (add(1), "there is pool 1 already"),
         (worker("w", "http://i", "1", 1), "there is worker w already"),
         (worker("v", "http://h/", "1", 1), "endpoint of worker w already"),

@@ -6,6 +6,7 @@ use crate::files::Files;
 use crate::place::Place;
 use crate::provider::fill;
 use crate::providers::{address, other_network, provider};
+use crate::redis_server::Redis;
 use crate::world::{World, until, until_or};
 use prb_devnet::network;
 use prb_store::server::Token;
@@ -160,6 +161,59 @@ async fn nodes_in_the_wrong_place_are_told_with_the_remedy() {
     let told = ["ingest has trouble", "one of a parachain, not of the relay chain"];
     until_or("it is told", async || running.logged(&told), || running.log().join("\n")).await;
     assert_eq!(running.end("-TERM").await.0, Some(0));
+}
+
+/// The chain was started anew: the same block 0, and other blocks behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_another_fork_than_the_store_is_told() {
+    let world = World::new(network::Config::default(), 40, 0).await;
+    let place = crate::provider::place(&world);
+    fill(&world, &place).await;
+    place.ok(&["check"]).await;
+    let other = World::new(network::Config::default(), 0, 0).await;
+    other.network.order(|orders| orders.para.set_storage = vec![(b"fork".to_vec(), Some(b"other".to_vec()))]);
+    let network = other.network.clone();
+    tokio::task::spawn_blocking(move || network.steps(40)).await.unwrap().unwrap();
+    let (relay, para) = (other.url(Side::Relay), other.url(Side::Para));
+    let fork = ["another fork", "that of the store here is 0x", "another data_dir"];
+    wrong(&place, &nodes(&relay, &para), &[("chain.relay", &fork), ("chain.para", &fork)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lifecycle_that_is_told_its_provider_can_be_checked() {
+    let world = World::new(network::Config::default(), 30, 0).await;
+    let place = Place::new();
+    let (url, _serving) = served(ServerOptions::default()).await;
+    place.configure(&format!("[chain]\npara = \"{}\"\n", world.url(Side::Para)));
+    let text = place.ok(&["check", "--provider", &url]).await;
+    assert!(text.contains(&format!("note   providers.urls           {url}: it answers")), "{text}");
+    let done = place.prb(&["check", "--provider", &url, "--provider", "http://127.0.0.1:9"]).await;
+    assert!(done.stdout.contains("WRONG  providers.urls           http://127.0.0.1:9"), "{done:?}");
+    let refused = place.prb(&["check", "--provider", "nowhere"]).await;
+    assert!(refused.code == Some(1) && refused.stderr.contains("http://"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_redis_that_does_not_let_us_in_is_told() {
+    let Some(redis) = Redis::start() else { return };
+    let place = Place::new();
+    let configure = |url: &str| {
+        place.configure(&format!("[chain]\npara = \"ws://127.0.0.1:9\"\n[redis]\nurl = \"{url}\"\n"));
+    };
+    let told = async |verdict: &str, words: &str| {
+        let done = place.prb(&["check"]).await;
+        let line = done.stdout.lines().find(|line| line.contains("redis.url")).unwrap().to_owned();
+        assert!(line.starts_with(verdict) && line.contains(words), "{line}");
+        assert!(!done.stdout.contains("sesame") && !done.stderr.contains("sesame"), "{done:?}");
+    };
+    configure(&redis.url());
+    told("ok", "transactions are made by `prb trade`").await;
+    assert_eq!(redis.command("CONFIG SET requirepass open-sesame"), "+OK");
+    told("WRONG", "write the user and password that it wants").await;
+    configure(&redis.url().replace("redis://", "redis://:other-sesame@"));
+    told("WRONG", "write the user and password that it wants").await;
+    configure(&redis.url().replace("redis://", "redis://:open-sesame@"));
+    told("ok", "transactions are made by `prb trade`").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -135,6 +135,31 @@ async fn what_does_not_fit_the_inventory_is_refused_with_the_reason() {
             "",
             &["stake of 0", "PHA", "planck", "--sync-only"],
         ),
+        (
+            &add("w2", "http://h:8000", "1", "1500000000000000"),
+            "",
+            &["looks like planck", "`1500000000000000planck`", "in PHA"],
+        ),
+        (
+            &[
+                "worker",
+                "add",
+                "w2",
+                "--endpoint",
+                "http://h:8000",
+                "--pool",
+                "1",
+                "--sync-only",
+                "--gatekeeper",
+            ],
+            "",
+            &["sync-only and a gatekeeper at once", "choose"],
+        ),
+        (
+            &["worker", "set", "w1", "--sync-only", "--gatekeeper"],
+            "",
+            &["sync-only and a gatekeeper at once"],
+        ),
         (&add("", "http://h:8000", "1", "5"), "", &["name"]),
         (&["pool", "add", "2", "--operator", "bob"], "", &["there is no operator bob"]),
         (&["pool", "add", "1", "--operator", "alice"], "", &["there is pool 1 already"]),
@@ -167,6 +192,27 @@ async fn words_that_are_no_command_are_answered_with_the_usage() {
     }
 }
 
+#[tokio::test]
+async fn the_help_of_each_group_teaches_by_example() {
+    let place = Place::new();
+    for (group, words) in [
+        ("operator", "prb operator add main"),
+        ("pool", "prb pool add 42 --operator main"),
+        ("worker", "10^-12 PHA (`1500000000000000planck`)"),
+        ("inventory", "name,endpoint,pool,stake"),
+        ("identity", "prb identity backup"),
+        ("tx", "prb tx list"),
+        ("migrate", "prb migrate v3 http://"),
+        ("config", "1500 PHA are 1500000000000000"),
+        // Operators look for it.
+        ("key", "prb identity backup"),
+    ] {
+        let help = place.ok(&[group, "--help"]).await;
+        assert!(help.contains("Examples:") && help.contains(words), "{group}: {help}");
+    }
+    assert!(place.ok(&["--help"]).await.contains("[alias: key]"));
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_data_directory_that_cannot_be_used_is_named() {
@@ -185,6 +231,96 @@ async fn a_data_directory_that_cannot_be_used_is_named() {
     fs::set_permissions(&identity, fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(&identity, "short").unwrap();
     one_line(&place.prb(&["run"]).await, &["identity.key", "64 hex digits"]);
+}
+
+/// Every command that needs the data directory, in all the ways in which it may be no such thing.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_data_directory_that_is_none_is_told_by_every_command_with_the_remedy() {
+    let place = Place::new();
+    fs::write(place.path("file"), "in the way").unwrap();
+    fs::write(place.path("workers.csv"), "name,endpoint,pool,stake\n").unwrap();
+    std::os::unix::fs::symlink("nowhere", place.path("dangling")).unwrap();
+    std::os::unix::fs::symlink("circle", place.path("circle")).unwrap();
+    let reading: [&[&str]; 2] = [&["store", "stat"], &["store", "verify"]];
+    let making: [&[&str]; 9] = [
+        &["run"],
+        &["lifecycle", "--provider", "http://127.0.0.1:9"],
+        &["data-provider", "--listen", "127.0.0.1:0"],
+        &["worker", "list"],
+        &["pool", "list"],
+        &["operator", "list"],
+        &["identity", "backup", "copy.key"],
+        &["inventory", "import", "workers.csv"],
+        &["inventory", "export"],
+    ];
+    for (data_dir, cause, remedy) in [
+        ("file", "", "move it away"),
+        ("file/below", "Not a directory", "a file is where a folder should be"),
+        ("dangling", "", ""),
+        ("circle/below", "symbolic links", "where its links lead"),
+    ] {
+        place.configure(&format!("data_dir = \"{data_dir}\"\n{NODES}"));
+        for command in making {
+            one_line(&place.prb(command).await, &["cannot make data_dir", data_dir, cause, remedy, "; "]);
+        }
+        for command in [&["tx", "list"][..], &["tx", "pause"]] {
+            let done = place.prb(command).await;
+            one_line(&done, &[data_dir, cause, "; "]);
+        }
+        for command in reading {
+            let done = place.prb(command).await;
+            let words =
+                if data_dir == "dangling" { "holds no store yet; check data_dir" } else { "cannot use" };
+            one_line(&done, &[words, data_dir, cause]);
+        }
+        let checked = place.prb(&["check", "--offline"]).await;
+        let wrong = checked.stdout.lines().find(|line| line.starts_with("WRONG  data_dir")).unwrap();
+        assert!(wrong.contains(cause) && wrong.contains("; "), "{wrong}");
+    }
+    // Parts of it that are not what they should be.
+    place.configure(&format!("data_dir = \"data\"\n{NODES}"));
+    fs::create_dir(place.path("data")).unwrap();
+    fs::write(place.path("data/inventory"), "in the way").unwrap();
+    one_line(
+        &place.prb(&["worker", "list"]).await,
+        &["cannot use the inventory in data/inventory", "move it away"],
+    );
+    fs::write(place.path("data/blobs"), "in the way").unwrap();
+    one_line(
+        &place.prb(&["store", "stat"]).await,
+        &["cannot use data/blobs", "Not a directory", "move it away"],
+    );
+    fs::create_dir(place.path("data/transactions.journal")).unwrap();
+    one_line(&place.prb(&["tx", "list"]).await, &["transactions.journal", "Is a directory", "name a file"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_cannot_be_read_or_written_is_told_with_the_remedy() {
+    let place = Place::new();
+    place.add_alice().await;
+    fs::write(place.path("there"), "").unwrap();
+    fs::create_dir(place.path("folder.csv")).unwrap();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["identity", "backup", "none/copy.key"], &["none/copy.key", "No such file", "check the path"]),
+        (&["identity", "backup", "there"], &["there", "File exists", "move it away"]),
+        (&["identity", "restore", "none"], &["none", "check the path"]),
+        (&["inventory", "import", "none.csv"], &["cannot read none.csv", "No such file", "check the path"]),
+        (
+            &["inventory", "import", "folder.csv"],
+            &["cannot read folder.csv", "Is a directory", "name a file"],
+        ),
+        (
+            &["inventory", "export", "there/below.csv"],
+            &["cannot write there/below.csv", "a file is where a folder"],
+        ),
+        (&["inventory", "export", "folder.csv"], &["cannot write folder.csv", "Is a directory"]),
+        (&["--config", "there/prb.toml", "run"], &["there/prb.toml", "Not a directory", "move it away"]),
+    ];
+    for (command, words) in cases {
+        one_line(&place.prb(command).await, words);
+    }
 }
 
 #[tokio::test]

@@ -94,7 +94,11 @@ async fn mistakes_about_providers_are_told_in_one_line() {
     fs::write(place.path("in-the-way"), "").unwrap();
     let cases: &[(&str, &[&str], &[&str])] = &[
         ("", &["data-provider", "--relay", "http://127.0.0.1:9"], &["chain.relay", "WebSocket"]),
-        ("", &["data-provider", "--data-dir", "in-the-way"], &["data directory in-the-way", "data_dir"]),
+        (
+            "",
+            &["data-provider", "--data-dir", "in-the-way"],
+            &["cannot make data_dir in-the-way", "move it away"],
+        ),
         ("[serve]\ntoken_file = \"none\"\n", &["data-provider"], &["serve.token_file none", "No such file"]),
         ("[serve]\ntoken_file = \"short\"\n", &["data-provider"], &["serve.token_file", "at least 16"]),
         ("[serve]\ntls_key = \"none\"\n", &["data-provider"], &["serve.tls_key", "name both"]),

@@ -2,6 +2,7 @@
 
 use crate::asked::Side;
 use crate::calls;
+use crate::mistakes::one_line;
 use crate::place::{Place, Running};
 use crate::redis_server::Redis;
 use crate::run::until_computing;
@@ -34,6 +35,7 @@ async fn first(place: &Place, state: &str) -> Option<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn v3_f36_without_any_trader_the_queue_is_empty_and_can_be_paused() {
     let place = Place::new();
+    place.add_alice().await;
     assert_eq!(place.ok(&["tx", "list"]).await, "no transactions\n");
     let refused = place.prb(&["tx", "show", "1-1"]).await;
     assert_eq!(refused.code, Some(1));
@@ -236,6 +238,33 @@ async fn transactions_of_a_trader_elsewhere_are_not_held_back_here() {
         assert!(refused.stderr.contains("run this where `prb trade` runs"), "{refused:?}");
     }
     assert!(!place.path("data/transactions.journal").exists());
+}
+
+#[tokio::test]
+async fn a_mistyped_data_directory_is_told_and_holds_no_journal_afterwards() {
+    let place = Place::new();
+    for _ in 0..2 {
+        for command in [
+            &["tx", "pause"][..],
+            &["tx", "resume"],
+            &["tx", "list"],
+            &["tx", "fees"],
+            &["tx", "drop", "1-1"],
+        ] {
+            let refused = place.prb(command).await;
+            one_line(&refused, &["data_dir data holds neither", "check data_dir", "prb operator add"]);
+        }
+        let made = std::fs::read_dir(place.path("data")).map_or(0, Iterator::count);
+        assert_eq!(made, 0, "nothing was made");
+        // The second time it is there, and empty.
+        std::fs::create_dir_all(place.path("data")).unwrap();
+    }
+    std::fs::remove_dir(place.path("data")).unwrap();
+    std::fs::write(place.path("data"), "in the way").unwrap();
+    one_line(
+        &place.prb(&["tx", "pause"]).await,
+        &["cannot look for data", "Not a directory", "move it away"],
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ pub fn with_hint(error: &DispatchError) -> String {
             "the operator's account (or the proxied one) must own the pool"
         }
         ("PhalaStakePoolv2", "UnauthorizedOperator") => {
-            "the worker is registered for another operator; it is registered again"
+            "the worker is registered for another operator; it must be registered for this one first"
         }
         ("PhalaStakePoolv2", "FailedToBindSessionAndWorker") => {
             "the worker is bound elsewhere, still cooling down, or registered before the gatekeepers' launch"
@@ -44,14 +44,18 @@ pub fn with_hint(error: &DispatchError) -> String {
         ("PhalaStakePoolv2", "WithdrawQueueNotEmpty") => {
             "delegators wait for their withdrawals; a stake can be raised once the pool's queue is empty"
         }
-        ("PhalaComputation", "CoolDownNotReady") => "the cool-down is not over; the stake is reclaimed later",
+        ("PhalaComputation", "CoolDownNotReady") => {
+            "the cool-down is not over; the stake can be reclaimed once it is"
+        }
         ("PhalaMq" | "PhalaRegistry", "InvalidSignature" | "MalformedSignature") => {
             "the chain knows the sender by another key, so it will never take this; see the worker's version and log"
         }
         ("PhalaRegistry", "InvalidEndpointSigningTime") => {
-            "the worker's clock and the chain's differ; the endpoints are signed again"
+            "the worker's clock and the chain's differ; set the worker's clock right"
         }
-        ("PhalaRegistry", "OutdatedIASReport") => "the attestation is too old; a fresh one is asked for",
+        ("PhalaRegistry", "OutdatedIASReport") => {
+            "the attestation is too old; another registration asks for a fresh one"
+        }
         ("Proxy", "NotProxy") => "the operator's account is no proxy of the pool owner",
         ("System", "CallFiltered") => {
             "the proxy type does not allow this call; use type StakePoolManager or Any"

@@ -1,17 +1,19 @@
 //! The facts board: what the chain says of all workers, read once per finalized block for all of them together.
 
-use super::STEP_LIMIT;
+use super::{Clock, STEP_LIMIT};
 use crate::{
     backoff::{Backoff, Pace},
     id::{BlockRef, Height, PoolId, WorkerKey},
     lifecycle::{BadFact, Facts},
     port::{ChainState, StateError},
+    progress::{LOOK, PATIENCE, Stall, Waiting, Word},
     storage_key::{self, StorageKey},
     types::message::MessageOrigin,
 };
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,7 +22,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 /// Whom a row of the board is about: a worker, and the pool it is wanted in.
 pub type Subject = (WorkerKey, PoolId);
@@ -119,6 +121,7 @@ impl Board {
     pub async fn run(&self, interval: Duration, stop: CancellationToken) {
         let mut backoff = Backoff::new(Pace { first: interval, ..Pace::default() }, 0);
         let mut pause = interval;
+        let mut silence = Silence::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -127,12 +130,13 @@ impl Board {
             }
             let looked = tokio::select! {
                 () = stop.cancelled() => return,
-                looked = timeout(STEP_LIMIT, self.look()) => looked,
+                looked = timeout(STEP_LIMIT, silence.during(self.look())) => looked,
             };
-            let silence = || StateError::Unreachable(format!("no answer for {} s", STEP_LIMIT.as_secs()));
-            pause = match looked.unwrap_or_else(|_| Err(silence())) {
+            let nothing = || StateError::Unreachable(format!("no answer for {} s", STEP_LIMIT.as_secs()));
+            pause = match looked.unwrap_or_else(|_| Err(nothing())) {
                 Ok(page) => {
                     backoff.succeeded();
+                    silence.is_over();
                     if let Some(page) = page {
                         self.posted.send_replace(Some(Ok(Arc::new(page))));
                     }
@@ -141,6 +145,7 @@ impl Board {
                 Err(error) => {
                     debug!(cause = %error, "cannot read the facts of workers, trying again");
                     metrics::counter!("prb_facts_failures_total").increment(1);
+                    silence.because(&error);
                     self.posted.send_replace(Some(Err(Arc::new(error))));
                     backoff.failed()
                 }
@@ -202,6 +207,74 @@ impl Board {
     }
 }
 
+/// Tells that chain state does not come for long, whoever it is that fails or hangs, and when it comes again.
+struct Silence {
+    clock: Clock,
+    /// Good answers so far.
+    answers: u64,
+    cause: Option<String>,
+    stall: Stall<u64>,
+}
+
+impl Silence {
+    fn new() -> Self {
+        Self { clock: Clock::start(), answers: 0, cause: None, stall: Stall::default() }
+    }
+
+    /// Waits for an answer, and looks meanwhile how long that takes.
+    async fn during<T>(&mut self, looking: impl Future<Output = T>) -> T {
+        let mut looking = pin!(looking);
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                biased;
+                looked = &mut looking => return looked,
+                _ = looks.tick() => { self.look(true); }
+            }
+        }
+    }
+
+    fn because(&mut self, error: &StateError) {
+        // Nothing is there yet, and everybody answers.
+        match error {
+            StateError::Empty => self.is_over(),
+            error => self.cause = Some(error.to_string()),
+        }
+    }
+
+    fn is_over(&mut self) {
+        (self.answers, self.cause) = (self.answers + 1, None);
+        self.look(false);
+    }
+
+    fn look(&mut self, is_waiting: bool) -> Option<Word> {
+        let waiting = Waiting {
+            endpoint: CHAIN_STATE.to_owned(),
+            there: None,
+            what: "what the chain says of workers".to_owned(),
+            cause: self.cause.clone(),
+            remedy: "see whether the parachain's node (chain.para) runs and answers, or name another one",
+            patience: PATIENCE,
+        };
+        let word = self.stall.observe(self.clock.now(), self.answers, is_waiting.then_some(&waiting));
+        match word {
+            None => {}
+            Some(Word::Stalled(still)) => {
+                let Waiting { what: waiting_for, cause, remedy, .. } = waiting;
+                warn!(waiting_for, cause, seconds = still.as_secs(), remedy, "chain state does not come");
+                metrics::gauge!("prb_stalled", "what" => CHAIN_STATE).set(1.0);
+            }
+            Some(Word::Over(after)) => {
+                info!(seconds = after.as_secs(), "chain state comes again");
+                metrics::gauge!("prb_stalled", "what" => CHAIN_STATE).set(0.0);
+            }
+        }
+        word
+    }
+}
+
+const CHAIN_STATE: &str = "chain state";
+
 /// Keys of a worker besides those that are the same for all.
 const KEYS: usize = Facts::OWN_KEYS + 1;
 
@@ -224,4 +297,27 @@ fn row(block: Height, values: &[Option<Bytes>], globals: &[Option<Bytes>]) -> Re
 /// `OffchainIngress`: absent is 0.
 pub(super) fn next_sequence(value: Option<&Bytes>) -> Result<u64, BadFact> {
     value.map_or(Ok(0), |value| BadFact::decode("PhalaMq.OffchainIngress", value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{advance, sleep};
+
+    #[tokio::test(start_paused = true)]
+    async fn chain_state_that_hangs_is_told_after_ten_seconds_and_that_it_comes_again() {
+        let mut silence = Silence::new();
+        silence.is_over();
+        silence.during(sleep(Duration::from_secs(9))).await;
+        assert!(!silence.stall.is_told());
+        silence.is_over();
+        silence.during(sleep(Duration::from_secs(13))).await;
+        assert!(silence.stall.is_told());
+        silence.because(&StateError::Unreachable("refused".to_owned()));
+        silence.is_over();
+        advance(PATIENCE).await;
+        assert!(matches!(silence.look(false), Some(Word::Over(_))));
+        silence.because(&StateError::Empty);
+        assert_eq!(silence.look(false), None, "an empty state is no fault of anybody");
+    }
 }

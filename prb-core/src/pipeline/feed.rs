@@ -8,9 +8,14 @@ mod waits;
 
 pub use self::depot::Depot;
 
-use self::{assembly::Assembly, queue::Limit, send::Ready, waits::Waiter};
+use self::{
+    assembly::Assembly,
+    queue::Limit,
+    send::{Ready, heard},
+    waits::Waiter,
+};
 use super::{
-    Hints, STEP_LIMIT,
+    Clock, Hints, STEP_LIMIT,
     events::{Announcer, Event},
     worker::{Seen, WorkerCell},
 };
@@ -19,6 +24,7 @@ use crate::{
     fault::Fault,
     plan::{Cannot, Plan, Portion, Wait},
     port::{BlobStore, Coverage, StoreError, Stream, WorkerError, WorkerInfo},
+    progress::Causes,
     span::Span,
     surprise::changes,
 };
@@ -107,6 +113,9 @@ pub struct Feed {
     limit: Limit,
     /// What it has waited for for long.
     stuck: Option<String>,
+    /// What was told of its failures.
+    causes: Causes,
+    clock: Clock,
 }
 
 /// Why a worker is not fed.
@@ -197,6 +206,8 @@ impl Feed {
             waiter,
             limit: Limit::new(),
             stuck: None,
+            causes: Causes::default(),
+            clock: Clock::start(),
         }
     }
 
@@ -331,7 +342,7 @@ impl Feed {
         if let Some(info) = &self.info {
             return Ok(info.clone());
         }
-        let info = self.cell.driver.info().await?;
+        let info = heard(&self.cell, "how it is", self.cell.driver.info()).await?;
         self.info_due = Instant::now() + self.assembly.options.info_interval;
         self.moved = false;
         self.compare(&info);
@@ -368,8 +379,9 @@ impl Feed {
         }
     }
 
-    fn recovered(&self, backoff: &mut Backoff) {
+    fn recovered(&mut self, backoff: &mut Backoff) {
         if backoff.failures() > 0 {
+            self.causes.forget();
             info!(worker = %self.cell.worker.name, "fed again");
             self.announcer.tell(Event::WorkerRecovered { worker: self.cell.worker.name.clone() });
         }
@@ -381,10 +393,12 @@ impl Feed {
         let worker = &self.cell.worker.name;
         (self.tip_seen, self.ready, self.stuck) = (None, None, None);
         self.waiter.note(None, None);
-        if earlier_failures == 0 {
-            warn!(%worker, cause = %error, "worker is not fed, trying again");
-        } else {
-            info!(%worker, cause = %error, earlier_failures, "worker still is not fed");
+        match self.causes.tell(self.clock.now(), &error.to_string()) {
+            false => {}
+            true if earlier_failures == 0 => {
+                warn!(%worker, cause = %error, "worker is not fed, trying again")
+            }
+            true => info!(%worker, cause = %error, earlier_failures, "worker still is not fed"),
         }
         self.announcer.tell(Event::WorkerTrouble { worker: worker.clone(), cause: error.to_string() });
         // What is the matter may be put right by resetting the worker: it is asked anew, whatever failed.

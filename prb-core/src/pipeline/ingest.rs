@@ -223,7 +223,7 @@ impl Ingest {
             pauses.hints.fulfilled();
         }
         if pauses.troubled && pauses.are_forgotten() {
-            pauses.troubled = false;
+            pauses.recovered();
             locked(&self.notes).trouble = None;
             info!("ingest recovered");
             self.announcer.tell(Event::IngestRecovered);
@@ -274,8 +274,9 @@ impl Ingest {
         }
         pauses.troubled = true;
         locked(&self.notes).trouble = Some(error.to_string());
+        let told = pauses.tell(&error.to_string());
         let pause = of(pauses);
-        self.report(&error, pause.backoff.failures());
+        self.report(&error, pause.backoff.failures(), told);
         pause.failed();
         Ok(())
     }
@@ -368,16 +369,19 @@ impl Ingest {
         Ok(())
     }
 
-    fn report(&self, error: &IngestError, earlier_failures: u32) {
+    /// Counts and announces a failure; `told` if the log is to have it too.
+    fn report(&self, error: &IngestError, earlier_failures: u32, told: bool) {
         metrics::counter!("prb_ingest_failures_total").increment(1);
+        if let IngestError::Refused { by, refusal } = error {
+            self.announcer.tell(Event::Refused { endpoint: by.to_string(), cause: refusal.to_string() });
+        }
         match error {
+            _ if !told => {}
+            IngestError::Refused { by, refusal } if earlier_failures == 0 => {
+                warn!(endpoint = %by, cause = %refusal, "refused an answer; nothing is stored there until a good one comes");
+            }
             IngestError::Refused { by, refusal } => {
-                if earlier_failures == 0 {
-                    warn!(endpoint = %by, cause = %refusal, "refused an answer; nothing is stored there until a good one comes");
-                } else {
-                    info!(endpoint = %by, cause = %refusal, earlier_failures, "refused an answer again");
-                }
-                self.announcer.tell(Event::Refused { endpoint: by.to_string(), cause: refusal.to_string() });
+                info!(endpoint = %by, cause = %refusal, earlier_failures, "refused an answer again");
             }
             error if earlier_failures == 0 => warn!(cause = %error, "ingest has trouble, trying again"),
             error => info!(cause = %error, earlier_failures, "ingest still has trouble"),

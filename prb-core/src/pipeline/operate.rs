@@ -108,7 +108,7 @@ pub enum OperateError {
     #[error(transparent)]
     Command(#[from] CannotCommand),
     /// The worker cannot attest yet.
-    #[error("the worker cannot give its attestation yet; it is asked again")]
+    #[error("the worker cannot give its attestation yet; if that stays so, see its log")]
     NoAttestation,
     /// The worker's quote cannot be used.
     #[error(transparent)]
@@ -122,7 +122,7 @@ pub enum OperateError {
     )]
     NoCollateralSource,
     /// The worker answered without its key.
-    #[error("the worker is initialised and does not say its public key; it is asked again")]
+    #[error("the worker is initialised and does not say its public key yet; if that stays so, see its log")]
     NoKey,
     /// A driver, chain state or sink that never answers, against its contract.
     #[error(
@@ -333,7 +333,8 @@ impl Operate {
             None => match unconfirmed {
                 Some(call) => return self.submit(job, pool, call).await,
                 None => Outcome::Rejected(
-                    "the transaction sink does not know the job; it is submitted again".into(),
+                    "the transaction sink does not know the job any more; the chain shows whether it was carried out"
+                        .into(),
                 ),
             },
         };

@@ -286,7 +286,7 @@ pub enum WorkerError {
         cause: String,
     },
     /// No answer within the deadline.
-    #[error("{endpoint} did not answer {method} within {seconds} s")]
+    #[error("{endpoint} did not answer {method} within {seconds} s; see its log, and restart it if it hangs")]
     Timeout {
         /// The worker.
         endpoint: String,

@@ -136,3 +136,22 @@ fn times_are_said_as_people_say_them() {
     assert_eq!(said, expected);
     assert_eq!(Roughly(Duration::from_millis(300)).to_string(), "1 s");
 }
+
+#[test]
+fn a_cause_that_lasts_is_told_once_in_five_minutes_and_another_one_at_once() {
+    let mut causes = Causes::default();
+    let told = |causes: &mut Causes, second, cause: &str| causes.tell(at(second), cause);
+    assert!(told(&mut causes, 0, "block 7 is not there"));
+    for second in 1..300 {
+        assert!(!told(&mut causes, second, &format!("block {} is not there", 7 + second)), "{second}");
+    }
+    assert!(told(&mut causes, 300, "block 9 is not there"));
+    assert!(told(&mut causes, 301, "the disk is full") && !told(&mut causes, 302, "block 9 is not there"));
+    causes.forget();
+    assert!(told(&mut causes, 303, "block 9 is not there"));
+    for number in 0..100_u8 {
+        let word = char::from(b'!' + number % 90).to_string().repeat(1 + usize::from(number / 90));
+        causes.tell(at(304), &word);
+    }
+    assert!(causes.0.len() <= KEPT_CAUSES);
+}

@@ -58,6 +58,23 @@ async fn a_worker_at_the_tip_is_kept_there_as_the_chain_advances() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_is_silent_is_told_long_before_its_call_has_lasted_too_long() {
+    let world = World::ingested(15).await;
+    let fake = FakeWorker::new("w");
+    let (bridge, diary) = feeding(&world, &[&fake], FeedOptions::default()).await;
+    at_tip(&world, &fake, seconds(10)).await;
+    drop(fake.clone().latency(seconds(25)));
+    let trouble = || bridge.workers_status()[0].trouble.clone();
+    // Five seconds until it is asked, and ten of silence.
+    let told = || {
+        trouble().is_some_and(|trouble| trouble.contains("does not answer (how it is) for more than 10 s"))
+    };
+    eventually("its silence is told", seconds(16), told).await;
+    eventually("it has answered", seconds(16), || trouble().is_none()).await;
+    assert_eq!(diary.troubles("w"), Vec::<String>::new(), "nothing has failed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_worker_is_asked_how_it_is_and_no_more() {
     let world = World::ingested(15).await;
     let fake = FakeWorker::new("w");

@@ -1,6 +1,6 @@
 //! The environment, its tables and their format.
 
-use super::{options::LmdbOptions, read, value::Table, write::Failure};
+use super::{options::LmdbOptions, read, space::no_store, value::Table, write::Failure};
 use heed::{
     Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls,
     byteorder::BE,
@@ -172,7 +172,7 @@ pub(super) fn open_read_only(folder: &Path, options: &LmdbOptions) -> Result<Tab
     #[allow(unsafe_code, reason = "mapping a file is unsafe in Rust's eyes, and LMDB maps its file")]
     let env = unsafe { open.flags(EnvFlags::READ_ONLY).open(folder) }?;
     let txn = env.read_txn()?;
-    let nothing = || StoreError::Backend(format!("{} holds no store yet", folder.display()));
+    let nothing = || no_store(folder);
     let meta = env.open_database(&txn, Some("meta"))?.ok_or_else(nothing)?;
     let found = read_format(&meta, &txn)?.ok_or_else(nothing)?;
     if found > FORMAT {
@@ -180,7 +180,7 @@ pub(super) fn open_read_only(folder: &Path, options: &LmdbOptions) -> Result<Tab
     }
     if found < FORMAT {
         let why = format!(
-            "{} has format {found}; open it for writing once to bring it to {FORMAT}",
+            "{} has format {found}; start `prb run` or `prb data-provider` on it once, which brings it to {FORMAT}",
             folder.display()
         );
         return Err(StoreError::Backend(why).into());

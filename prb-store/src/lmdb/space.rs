@@ -2,7 +2,7 @@
 
 use super::{Inner, closed, env, env::Tables, write::Failure};
 use heed::CompactionOption;
-use prb_core::port::StoreError;
+use prb_core::{fault::unusable, port::StoreError};
 use std::{
     fs::{self, File, TryLockError},
     io::{self, ErrorKind, Seek, SeekFrom, Write},
@@ -80,8 +80,8 @@ pub(super) struct ReaderLock {
 
 /// Takes the lock of those who only read: while one holds it, the data file is not exchanged.
 pub(super) fn lock_reading(folder: &Path) -> Result<ReaderLock, StoreError> {
-    if !folder.join(DATA_FILE).exists() {
-        return Err(StoreError::Backend(format!("{} holds no store yet", folder.display())));
+    if !is_there(folder)? {
+        return Err(no_store(folder));
     }
     let path = folder.join(READERS_FILE);
     let file = File::options().create(true).truncate(false).write(true).open(path);
@@ -93,6 +93,23 @@ pub(super) fn lock_reading(folder: &Path) -> Result<ReaderLock, StoreError> {
         }
         Err(TryLockError::Error(error)) => Err(failed(folder, &error)),
     }
+}
+
+/// Whether there is a store in `folder`; an error where that cannot be seen.
+pub(super) fn is_there(folder: &Path) -> Result<bool, StoreError> {
+    match fs::metadata(folder.join(DATA_FILE)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed(folder, &error)),
+    }
+}
+
+/// What is said where there is none.
+pub(super) fn no_store(folder: &Path) -> StoreError {
+    StoreError::Backend(format!(
+        "{} holds no store yet; check data_dir, or begin one with `prb run`, `prb data-provider` or `prb store import`",
+        folder.display()
+    ))
 }
 
 /// Keeps processes that only read from opening the data file, refused while one has it open. LMDB's lock file tells
@@ -145,7 +162,7 @@ fn failed(folder: &Path, error: &io::Error) -> StoreError {
     if is_full(error) {
         return StoreError::DiskFull;
     }
-    StoreError::Backend(format!("{}: {error}", folder.display()))
+    StoreError::Backend(unusable("use", folder, error))
 }
 
 impl Inner {

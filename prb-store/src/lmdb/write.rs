@@ -17,6 +17,7 @@ use crate::{
 use codec::Encode;
 use heed::{MdbError, PutFlags, RwTxn};
 use prb_core::{
+    fault::unusable,
     id::{Hash, Height},
     port::{Append, Blob, NodeChange, RelayAppend, StoreError, Stream},
 };
@@ -62,6 +63,7 @@ impl Failure {
             heed::Error::Mdb(MdbError::Corrupted | MdbError::PageNotFound | MdbError::Invalid) => {
                 StoreError::Broken { what: format!("the data file in {} ({error})", folder.display()) }
             }
+            heed::Error::Io(io) => StoreError::Backend(unusable("use", folder, io)),
             _ => StoreError::Backend(error.to_string()),
         }
     }

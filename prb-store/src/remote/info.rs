@@ -12,6 +12,9 @@ use serde_json::Value;
 /// Largest answer: a few hundred nodes with what is wrong with them.
 const MAX_INFO: usize = 1 << 20;
 
+/// Whom nobody need ask.
+const NO_RUN: &str = "only data providers are asked, and `prb run` and `prb lifecycle` are none (their log tells how far they are)";
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum InfoError {
@@ -19,7 +22,7 @@ pub enum InfoError {
     #[error(transparent)]
     Address(#[from] BadAddress),
     /// Nobody answers.
-    #[error("{url}: {cause}; start `prb data-provider`, or name the address of one that runs")]
+    #[error("{url}: {cause}; {NO_RUN}: start `prb data-provider`, or name the address of one that runs")]
     Unreachable {
         /// Who was asked.
         url: String,
@@ -27,13 +30,13 @@ pub enum InfoError {
         cause: String,
     },
     /// It wants its token.
-    #[error("{url}: it wants its token; name the file that holds it")]
+    #[error("{url}: it wants its token; name the file that holds it with --token-file")]
     Token {
         /// Who was asked.
         url: String,
     },
     /// Something else answers there.
-    #[error("{url}: {cause}; it is no data provider of prb")]
+    #[error("{url}: {cause}; it is no data provider of prb; {NO_RUN}")]
     Other {
         /// Who was asked.
         url: String,

@@ -142,8 +142,14 @@ impl Inner {
         });
         {
             let mut health = provider.health();
-            if foreign && !health.foreign {
-                warn!(provider = %provider.url, "provider follows other chains and is not used");
+            let cause = coverage.filter(|_| foreign).map(|coverage| self.strange(&coverage.identity));
+            if let Some(cause) = cause.as_ref().filter(|_| !health.foreign) {
+                warn!(
+                    provider = %provider.url, cause,
+                    remedy = "name providers and nodes of one network; if the chain was started anew, restart this, and those \
+                              who ingest with another data_dir",
+                    "provider follows other chains and is not used"
+                );
             } else if !foreign && !health.alive && health.cause.is_some() {
                 health.answers_again(&provider.url);
             }
@@ -151,9 +157,30 @@ impl Inner {
             health.alive = true;
             health.foreign = foreign;
             health.coverage = coverage;
-            health.cause = foreign.then(|| "it follows other chains".to_owned());
+            health.cause = cause;
         }
         self.elect();
+    }
+
+    /// Why a provider of this chain is not read from.
+    fn strange(&self, chain: &ChainIdentity) -> String {
+        let required = *self.para_genesis.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = *self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = required.or(read.map(|read| read.para_genesis));
+        match (ours, read) {
+            (Some(ours), _) if ours != chain.para_genesis => format!(
+                "it follows other chains: block 0 of its parachain is {}, that of the one read here is {ours}",
+                chain.para_genesis
+            ),
+            (_, Some(read)) if read.relay_chain != chain.relay_chain => format!(
+                "it follows other chains: block 0 of its relay chain is {}, that of the one read here is {}",
+                chain.relay_chain, read.relay_chain
+            ),
+            _ => format!(
+                "it follows other chains, or begins elsewhere: its first block is the one after {}",
+                chain.start
+            ),
+        }
     }
 
     /// Notes that a provider still is as it was.

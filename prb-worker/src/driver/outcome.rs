@@ -87,6 +87,9 @@ pub(super) fn failed(
             endpoint: endpoint.to_string(),
             cause: "it closed the connection before the request was written".into(),
         },
+        Failure::NoReply(cause) if elapsed >= SILENCE => {
+            broken(format!("it had not answered for {} s, then {cause}", elapsed.as_secs()))
+        }
         Failure::NoReply(cause) | Failure::Cut(cause) => broken(cause),
         Failure::Stalled => timed_out(endpoint, method, elapsed),
         Failure::Unusable(cause) => {
@@ -94,6 +97,9 @@ pub(super) fn failed(
         }
     }
 }
+
+/// A worker that was silent for so long before the connection broke did not crash over the call: it hung.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// No answer within `time`, told in whole seconds, rounded up.
 pub(super) fn timed_out(endpoint: &Endpoint, method: Method, time: Duration) -> WorkerError {
@@ -123,6 +129,17 @@ fn words(body: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::method::GET_INFO;
+
+    #[test]
+    fn a_worker_that_hung_before_its_connection_broke_is_told_by_that() {
+        let endpoint: Endpoint = "http://h:8000".parse().unwrap();
+        let told = |seconds| {
+            let failure = Failure::NoReply("connection closed".to_owned());
+            failed(&endpoint, GET_INFO, failure, Duration::from_secs(seconds)).to_string()
+        };
+        assert!(told(25).contains("it had not answered for 25 s, then connection closed"), "{}", told(25));
+        assert!(!told(1).contains("had not answered"), "{}", told(1));
+    }
 
     #[test]
     fn who_is_no_worker_is_told_by_what_it_answers() {

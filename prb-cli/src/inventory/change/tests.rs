@@ -132,6 +132,25 @@ fn only_what_is_to_compute_needs_a_stake() {
 }
 
 #[test]
+fn a_gatekeeper_is_not_only_kept_in_step_unless_it_was_before() {
+    let both = |name: &str| WorkerRecord { sync_only: true, gatekeeper: true, ..worker(name) };
+    let mut snapshot = snapshot();
+    let refused = apply(&mut snapshot, &[Change::AddWorker(both("a"))]).unwrap_err();
+    assert_eq!(refused.why, Refusal::BothModes { worker: "a".into() });
+    let set =
+        |sync_only, gatekeeper, enabled| WorkerSet { sync_only, gatekeeper, enabled, ..Default::default() };
+    for made in [set(Some(true), Some(true), None), set(None, Some(true), None)] {
+        let first = Change::SetWorker("w1".into(), set(Some(true), None, None));
+        let refused = apply(&mut snapshot, &[first, Change::SetWorker("w1".into(), made)]).unwrap_err();
+        assert!(refused.to_string().contains("choose --sync-only or --gatekeeper"), "{refused}");
+    }
+    // An earlier release took it.
+    snapshot.workers.push(both("old"));
+    apply(&mut snapshot, &[Change::SetWorker("old".into(), set(None, None, Some(false)))]).unwrap();
+    apply(&mut snapshot, &[Change::SetWorker("old".into(), set(Some(false), None, None))]).unwrap();
+}
+
+#[test]
 fn one_endpoint_is_one_worker_however_it_is_written() {
     let at = |name: &str, endpoint: &str| {
         Change::AddWorker(WorkerRecord { endpoint: endpoint.into(), ..worker(name) })

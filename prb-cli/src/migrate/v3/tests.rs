@@ -95,6 +95,20 @@ fn v3_f40_pools_and_workers_are_taken_over_and_operators_found_by_their_account(
 }
 
 #[test]
+fn a_gatekeeper_that_is_only_kept_in_step_comes_as_what_nothing_is_sent_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = Inventory::open(folder.path()).unwrap();
+    let mut both = worker("gk", "0", true);
+    both["sync_only"] = true.into();
+    let pool =
+        json!([{ "id": "a", "name": "p", "pid": 1, "enabled": true, "sync_only": false, "workers": [both] }]);
+    let taken = migrate(&inventory, vec![(200, pool.to_string()), (200, "[]".to_owned())], false).0.unwrap();
+    let worker = inventory.snapshot().unwrap().worker("gk").unwrap().clone();
+    assert_eq!((worker.sync_only, worker.gatekeeper), (true, false));
+    assert!(taken.remaining[0].contains("prb worker set gk --sync-only=false --gatekeeper"), "{taken:?}");
+}
+
+#[test]
 fn a_manager_that_fails_or_is_none_is_told_of_and_nothing_is_done() {
     let folder = tempfile::tempdir().unwrap();
     let inventory = Inventory::open(folder.path()).unwrap();

@@ -7,15 +7,17 @@ use super::{
 };
 use crate::{
     attestation,
+    pipeline::worker::{Seen, WorkerCell},
     plan::{Plan, Position, Wait, may_load},
     port::{
         Coverage, WorkerDriver, WorkerError, WorkerInfo,
         worker::{GatekeeperRole, InitRequest},
     },
+    progress::PATIENCE,
 };
 use codec::Encode;
 use std::pin::pin;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 /// Failed attempts to load a worker with a state before it gets every block.
@@ -148,7 +150,7 @@ impl Feed {
         let mut ready = None;
         let started = Instant::now();
         let answer = {
-            let mut sending = pin!(send(&*self.cell.driver, request));
+            let mut sending = pin!(heard(&self.cell, what(sent), send(&*self.cell.driver, request)));
             loop {
                 tokio::select! {
                     biased;
@@ -211,6 +213,29 @@ async fn send(driver: &dyn WorkerDriver, request: Request) -> Result<Accepted, W
             Accepted { header, para, ..none }
         }
     })
+}
+
+/// Waits for what a worker answers about `call`, and tells if it is silent for long.
+pub(super) async fn heard<T, E>(
+    cell: &WorkerCell,
+    call: &'static str,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let begun = Instant::now();
+    let mut answer = pin!(answer);
+    if let Ok(answer) = timeout(PATIENCE, &mut answer).await {
+        return answer;
+    }
+    let (worker, endpoint, seconds) = (&cell.worker.name, cell.driver.endpoint(), begun.elapsed().as_secs());
+    let remedy = "see its log and how busy its machine is, restart it if it hangs";
+    warn!(%worker, endpoint, waiting_for = call, seconds, remedy, "worker is silent");
+    let trouble = Some(format!("{endpoint} does not answer ({call}) for more than {seconds} s; {remedy}"));
+    cell.publish(Seen { trouble, ..cell.seen() });
+    let answer = answer.await;
+    if answer.is_ok() {
+        info!(%worker, seconds = begun.elapsed().as_secs(), "worker has answered");
+    }
+    answer
 }
 
 /// Whether it is not known what the worker made of a call.

@@ -2,7 +2,8 @@
 
 use crate::{
     backoff::{Backoff, Pace},
-    pipeline::Hints,
+    pipeline::{Clock, Hints},
+    progress::Causes,
 };
 use tokio::time::Instant;
 
@@ -17,6 +18,9 @@ pub(super) struct Pauses {
     pub(super) hints: Hints,
     /// Whether trouble was told and recovery was not.
     pub(super) troubled: bool,
+    /// What was told of it.
+    causes: Causes,
+    clock: Clock,
 }
 
 pub(super) struct Pause {
@@ -33,7 +37,20 @@ impl Pauses {
             changes: pause(0x1269),
             hints: Hints::default(),
             troubled: false,
+            causes: Causes::default(),
+            clock: Clock::start(),
         }
+    }
+
+    /// Whether a cause is to be told now.
+    pub(super) fn tell(&mut self, cause: &str) -> bool {
+        self.causes.tell(self.clock.now(), cause)
+    }
+
+    /// Trouble is over.
+    pub(super) fn recovered(&mut self) {
+        self.troubled = false;
+        self.causes.forget();
     }
 
     /// Whether nothing has failed since it last succeeded.

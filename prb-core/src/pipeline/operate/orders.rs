@@ -34,7 +34,10 @@ impl Operate {
                 Some(order) => (order.command, order.tries),
                 None => {
                     if self.cell.running_order().is_some() {
-                        self.end_order(Err("it was interrupted; see whether it was done".to_owned()));
+                        self.end_order(Err(
+                            "it was interrupted; see whether it was done, and give it again if not"
+                                .to_owned(),
+                        ));
                     }
                     let busy = self.lifecycle.pending().is_some();
                     let Some(command) = self.cell.next_order(busy) else { return };
@@ -132,8 +135,12 @@ impl Operate {
             }
             (_, Some(CallResult::Failed(error))) => Err(with_hint(error)),
             (Outcome::Rejected(why), _) => Err(why.clone()),
-            (Outcome::Expired, _) => Err("the transaction was not included in time".to_owned()),
-            (Outcome::Unknown(why), _) => Err(format!("the fate of the transaction is unknown: {why}")),
+            (Outcome::Expired, _) => {
+                Err("the transaction was not included in time; give the command again".to_owned())
+            }
+            (Outcome::Unknown(why), _) => Err(format!(
+                "the fate of the transaction is unknown: {why}; see on chain whether it was carried out"
+            )),
             (Outcome::Finalized { .. }, None) => Err("the call is missing from its own batch".to_owned()),
         };
         self.end_order(result);
