@@ -10,7 +10,7 @@ use crate::{
     plan::{Plan, Position, Wait, may_load},
     port::{
         Coverage, WorkerDriver, WorkerError, WorkerInfo,
-        worker::{GatekeeperRole, InitRequest},
+        worker::{GatekeeperRole, InitRequest, Refusal},
     },
 };
 use codec::Encode;
@@ -152,6 +152,8 @@ impl Feed {
             Ok(accepted) => accepted,
             Err(error) => {
                 self.portion.failed();
+                // Out of step with what it said itself, it has taken nothing of this: others moved it.
+                self.unsure = !matches!(error, WorkerError::Refused { refusal: Refusal::OutOfStep, .. });
                 return Err(error.into());
             }
         };
