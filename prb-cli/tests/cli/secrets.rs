@@ -45,6 +45,7 @@ const PASSPHRASE: &str = "hexagonal-pumpernickel-31";
 const TOKEN: &str = "lighthouse-reader-token-9f";
 const REDIS: &str = "periscope-redis-word-52";
 const NODE: &str = "marzipan-node-word-77";
+const NODE_KEY: &str = "gooseberry-node-key-64";
 
 /// The three operators: name, the secret as it is given, account.
 fn operators() -> [(&'static str, String, AccountId32); 3] {
@@ -76,6 +77,7 @@ fn needles() -> Needles {
     needles.text("the token", TOKEN);
     needles.text("the password of redis", REDIS);
     needles.text("the password of nodes", NODE);
+    needles.text("the key of nodes", NODE_KEY);
     needles
 }
 
@@ -98,9 +100,9 @@ async fn world(workers: u32) -> World {
     world
 }
 
-/// An address with user and password.
+/// An address with user, password and a key in its path.
 fn with_password(url: &str) -> String {
-    url.replacen("ws://", &format!("ws://prb:{NODE}@"), 1)
+    url.replacen("ws://", &format!("ws://prb:{NODE}@"), 1) + "/" + NODE_KEY
 }
 
 /// Makes a file that only its owner can read.
@@ -263,6 +265,7 @@ async fn secrets_of_three_processes_are_in_no_log_answer_or_file() {
     let belongs = [
         ("/prb.toml", "the password of redis"),
         ("/prb.toml", "the password of nodes"),
+        ("/prb.toml", "the key of nodes"),
         ("/passphrase", "the passphrase"),
         ("/readers.token", "the token"),
         ("the provider was asked", "the token"),
@@ -383,5 +386,6 @@ async fn secrets_are_in_no_metric_no_event_and_no_argument() {
     ));
     seen.debug("configuration", &Config::load(&place.path("prb.toml")).unwrap());
     seen.add("prb.toml", fs::read(place.path("prb.toml")).unwrap());
-    seen.judge(&needles, &[("prb.toml", "the password of redis"), ("prb.toml", "the password of nodes")]);
+    let belongs = ["the password of redis", "the password of nodes", "the key of nodes"];
+    seen.judge(&needles, &belongs.map(|secret| ("prb.toml", secret)));
 }
