@@ -24,7 +24,7 @@ use prb_core::{
 };
 use serde::Deserialize;
 use std::{
-    fs, io,
+    fmt, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -226,7 +226,7 @@ pub struct Transactions {
 /// A trader of its own (`prb trade`), reached through a Redis server.
 ///
 /// Nothing in Redis has to last, and it must not be open to others: whoever reaches it can have transactions signed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     /// Its address: `redis://127.0.0.1:6379`, or `redis://:password@host:6379/0`.
@@ -238,6 +238,13 @@ pub struct Redis {
     /// Shorter is disturbed by shorter pauses. Typical: 10.
     #[serde(default = "default_lease")]
     pub lease_seconds: u64,
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address may hold a password.
+        f.debug_struct("Redis").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
 }
 
 fn default_namespace() -> String {

@@ -111,6 +111,23 @@ pub enum IdentityError {
     NoPassphrase(&'static str),
 }
 
+impl IdentityError {
+    /// What kind it is, for metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "io",
+            Self::Open { .. } => "open_to_others",
+            Self::Malformed(_) => "malformed",
+            Self::Randomness(_) => "randomness",
+            Self::None(_) | Self::Missing { .. } => "missing",
+            Self::Foreign { .. } | Self::InUse { .. } => "foreign",
+            Self::Locked(_) => "locked",
+            Self::WrongPassphrase(_) => "wrong_passphrase",
+            Self::PassphraseFile { .. } | Self::NoPassphrase(_) => "passphrase_file",
+        }
+    }
+}
+
 impl Identity {
     /// A new one.
     pub fn generate() -> Result<Self, IdentityError> {

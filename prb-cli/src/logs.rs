@@ -2,7 +2,8 @@
 
 use crate::config::Log;
 use std::io::IsTerminal;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Why logs cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +40,16 @@ fn filter(config: &Log) -> Result<EnvFilter, LogError> {
     })
 }
 
+/// Whether a line may be written whatever the filter says: below INFO the transport to nodes repeats addresses with the
+/// passwords and keys in them.
+fn is_harmless(metadata: &Metadata<'_>) -> bool {
+    let module = metadata.module_path().unwrap_or_default();
+    *metadata.level() <= Level::INFO || !module.starts_with("jsonrpsee_client_transport")
+}
+
 /// Sends logs to standard error. `RUST_LOG` wins over the configuration.
 pub fn start(config: &Log) -> Result<(), LogError> {
-    let registry = tracing_subscriber::registry().with(filter(config)?);
+    let registry = tracing_subscriber::registry().with(filter(config)?).with(filter_fn(is_harmless));
     let ansi = std::io::stderr().is_terminal();
     let started = if config.json {
         registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()

@@ -15,6 +15,8 @@ mod keys;
 mod kill;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
+#[path = "cli/needles.rs"]
+mod needles;
 #[path = "cli/place.rs"]
 mod place;
 #[path = "cli/provider.rs"]
@@ -23,6 +25,10 @@ mod provider;
 mod providers;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/secrets.rs"]
+mod secrets;
+#[path = "cli/tap.rs"]
+mod tap;
 #[path = "cli/tx.rs"]
 mod tx;
 

@@ -2,25 +2,33 @@
 //! what replaces it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
-/// Names of all functions in the sources of the workspace.
-fn functions() -> BTreeSet<String> {
-    fn visit(folder: &Path, found: &mut BTreeSet<String>) {
+/// Every Rust file of the workspace, by its path.
+fn sources() -> BTreeMap<String, String> {
+    fn visit(folder: &Path, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
             if path.is_dir() && name != "target" && !name.to_string_lossy().starts_with('.') {
                 visit(&path, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                let names = text.lines().filter_map(|line| line.split_once("fn ")?.1.split_once('('));
-                found.extend(names.map(|(name, _)| name.to_owned()));
+                found.insert(path.to_string_lossy().replace('\\', "/"), text);
             }
         }
     }
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     visit(&workspace(), &mut found);
     found
+}
+
+/// Names of the functions in a source.
+fn functions(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| Some(line.split_once("fn ")?.1.split_once('(')?.0))
 }
 
 fn workspace() -> std::path::PathBuf {
@@ -34,10 +42,14 @@ fn rows(document: &str) -> Vec<(String, String)> {
     cells.map(|(id, rest)| (id.to_owned(), rest.to_owned())).collect()
 }
 
+/// What is in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
 /// Names in backticks that look like tests.
 fn tests_in(row: &str) -> Vec<&str> {
-    let quoted = row.split('`').skip(1).step_by(2);
-    quoted
+    quoted(row)
         .filter(|name| {
             name.contains('_')
                 && name.chars().all(|c| c == '_' || c.is_ascii_lowercase() || c.is_ascii_digit())
@@ -47,7 +59,8 @@ fn tests_in(row: &str) -> Vec<&str> {
 
 #[test]
 fn every_feature_has_a_test_by_its_name_or_a_word() {
-    let functions = functions();
+    let sources = sources();
+    let functions: BTreeSet<&str> = sources.values().flat_map(|text| functions(text)).collect();
     let rows = rows("features.md");
     let listed: BTreeSet<&str> = rows.iter().map(|(id, _)| id.as_str()).collect();
     let v2 = (25..=58).map(|n| format!("v2_f{n:03}"));
@@ -66,5 +79,54 @@ fn every_feature_has_a_test_by_its_name_or_a_word() {
             is_tested || is_explained,
             "{id} has neither a test by its name nor a word on what replaces it"
         );
+    }
+}
+
+/// Each fault has a row, and what the row names is there: tests (`…` stands for the rest of a name) in the file named
+/// before them, metrics and log lines in the code.
+#[test]
+fn every_fault_has_its_tests_metrics_and_log_lines() {
+    let sources = sources();
+    let named_in = |file: &str, test: &str| {
+        let files = sources.iter().filter(|(path, _)| path.ends_with(&format!("/{file}")));
+        let mut names = files.flat_map(|(_, text)| functions(text));
+        match test.strip_suffix('…') {
+            Some(beginning) => names.any(|name| name.starts_with(beginning)),
+            None => names.any(|name| name == test),
+        }
+    };
+    // As the compiler joins them: texts may go on in the next line.
+    let joined = |text: &String| text.split("\\\n").map(str::trim_start).collect::<String>();
+    let code: String =
+        sources.iter().filter(|(path, _)| path.contains("/src/")).map(|(_, text)| joined(text)).collect();
+    let document = fs::read_to_string(workspace().join("docs/faults.md")).unwrap();
+    let mut listed = BTreeSet::new();
+    for row in document.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Fault |")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [fault, _, metrics, lines, tests] = cells[..] else { panic!("five cells: {row}") };
+        listed.extend(fault.split(' ').next().filter(|id| id.starts_with('X')));
+        let names: Vec<&str> = quoted(metrics).filter(|name| name.starts_with("prb_")).collect();
+        assert!(!names.is_empty(), "{fault}: no metric");
+        for name in names {
+            let name = name.split('{').next().unwrap();
+            assert!(code.contains(&format!("\"{name}\"")), "{fault}: there is no metric {name}");
+        }
+        assert!(quoted(lines).next().is_some() || lines.starts_with("none: "), "{fault}: no log line");
+        for part in quoted(lines).flat_map(|line| line.split('…')) {
+            assert!(code.contains(part.trim()), "{fault}: nothing says {part:?}");
+        }
+        let mut file = None;
+        for name in quoted(tests) {
+            if name.ends_with(".rs") {
+                file = Some(name);
+            } else {
+                let file = file.unwrap_or_else(|| panic!("{fault}: in which file is {name}?"));
+                assert!(named_in(file, name), "{fault}: there is no test {name} in {file}");
+            }
+        }
+        assert!(file.is_some(), "{fault}: no test");
+    }
+    for id in (1..=24).map(|number| format!("X{number}")) {
+        assert!(listed.contains(id.as_str()), "{id} is not in docs/faults.md");
     }
 }

@@ -145,6 +145,11 @@ impl Lifecycle {
         self.failure.as_deref().or(self.waiting.as_deref()).or_else(paid)
     }
 
+    /// The call whose effect somebody else undid soon after, if the last [`Self::decide`] found one. Asked once each.
+    pub fn take_undone(&mut self) -> Option<Step> {
+        self.paid.take_undone()
+    }
+
     /// The call under way, if any.
     pub fn pending(&self) -> Option<JobId> {
         self.pending.map(|pending| pending.job)

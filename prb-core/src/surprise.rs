@@ -118,7 +118,9 @@ mod tests {
     fn x07_each_change_that_is_not_ours_has_its_name() {
         let before = info(1, "2.2.0", [9, 5, 5]);
         let bare = WorkerInfo { version: "2.2.0".into(), ..WorkerInfo::default() };
-        let cases: [(&WorkerInfo, WorkerInfo, bool, &[&str]); 11] = [
+        // Its last words without a state, and the key that it had before.
+        let reset = WorkerInfo { public_key: before.public_key, ..bare.clone() };
+        let cases: [(&WorkerInfo, WorkerInfo, bool, &[&str]); 13] = [
             (&before, before.clone(), false, &[]),
             (&before, bare.clone(), false, &["lost_state"]),
             (&before, info(1, "2.2.0", [9, 5, 4]), false, &["went_back"]),
@@ -130,6 +132,8 @@ mod tests {
             (&before, info(2, "2.3.0", [1, 0, 1]), false, &["other_version", "other_key", "went_back"]),
             (&bare, before.clone(), true, &[]),
             (&bare, before.clone(), false, &[]),
+            (&reset, before.clone(), false, &[]),
+            (&reset, info(2, "2.2.0", [1, 0, 1]), false, &["other_key"]),
         ];
         for (before, after, unsure, expected) in cases {
             let kinds: Vec<_> = changes(before, &after, unsure).iter().map(Surprise::kind).collect();

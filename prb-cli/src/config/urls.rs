@@ -7,7 +7,7 @@ use serde::{
 use std::fmt;
 
 /// WebSocket URLs of the nodes of one chain, the preferred one first. In a configuration one URL or a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Urls(Vec<String>);
 
 /// Most nodes of one chain: all of them are asked for their heights every few seconds.
@@ -46,6 +46,13 @@ impl Urls {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Urls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // They may hold passwords.
+        write!(f, "Urls({})", self.0.len())
     }
 }
 

@@ -3,10 +3,10 @@
 use super::DeploymentError;
 use crate::{
     config::Config,
-    identity::{Identity, Keyring},
+    identity::{Identity, IdentityError, Keyring},
     inventory::{Inventory, Operator, Snapshot},
 };
-use metrics::gauge;
+use metrics::{counter, gauge};
 use prb_chain::keys::{self, Operators, Signer};
 use prb_core::id::PoolId;
 use std::{
@@ -37,7 +37,10 @@ impl Keys {
         operators: Operators,
     ) -> Result<Self, DeploymentError> {
         let (mut keyring, known) = (config.keyring(), inventory.snapshot()?.operators);
-        let identity = keyring.open(&known).inspect_err(|_| count_unusable(known.len()))?;
+        let identity = keyring.open(&known).inspect_err(|cause| {
+            count_failure(cause);
+            count_unusable(known.len());
+        })?;
         keyring.never_ask();
         Ok(Self { keyring, identity, operators, unusable: BTreeMap::new(), stale: None })
     }
@@ -92,6 +95,7 @@ impl Keys {
                 }
             }
             Err(cause) => {
+                count_failure(&cause);
                 let cause = cause.to_string();
                 if self.stale.as_ref().is_none_or(|(known, _)| *known != cause) {
                     warn!(%cause, "the identity cannot be read again; the one read before is used on");
@@ -118,6 +122,10 @@ impl Keys {
         self.unusable = unusable;
         signers
     }
+}
+
+fn count_failure(cause: &IdentityError) {
+    counter!("prb_identity_failures_total", "cause" => cause.kind()).increment(1);
 }
 
 fn count_unusable(operators: usize) {

@@ -12,13 +12,18 @@ use prb_devnet::worker::{Fault, FaultRule, WorkerHandle};
 
 /// Whether the finalized chain says that a worker computes.
 pub fn computes(network: &Devnet, worker: &WorkerHandle) -> bool {
+    computes_in(network, worker, PoolId(1))
+}
+
+/// The same, in another pool.
+pub fn computes_in(network: &Devnet, worker: &WorkerHandle, pool: PoolId) -> bool {
     let Some(key) = worker.info().public_key else { return false };
     let key = WorkerKey(hex::decode(key).unwrap().try_into().unwrap());
     let at = network.para().finalized();
     let read = |key: &prb_core::storage_key::StorageKey| {
         network.para().read(key, Some(at.hash)).unwrap().map(Into::into)
     };
-    let values: Vec<_> = Facts::keys(&key, PoolId(1)).iter().map(read).collect();
+    let values: Vec<_> = Facts::keys(&key, pool).iter().map(read).collect();
     let facts = Facts::decode(prb_core::id::Height(at.header.number), &values).unwrap();
     facts.session.is_some_and(|session| session.state == SessionState::WorkerIdle)
 }

@@ -29,6 +29,17 @@ pub enum Step {
 }
 
 impl Step {
+    /// A short name for metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Join => "join",
+            Self::Start => "start",
+            Self::Restake => "restake",
+            Self::Reclaim => "reclaim",
+        }
+    }
+
     /// What is told of a call whose effect was undone soon after.
     const fn undone(self) -> &'static str {
         match self {
@@ -52,6 +63,8 @@ pub(super) struct PaidCalls {
     pace: Pace,
     seed: u64,
     calls: BTreeMap<Step, PaidCall>,
+    /// The call that was found undone last, until somebody asks.
+    undone: Option<Step>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,7 +82,7 @@ impl PaidCalls {
             first: pace.first.saturating_mul(PAID_PAUSE.0),
             longest: pace.longest.saturating_mul(PAID_PAUSE.1),
         };
-        Self { pace, seed, calls: BTreeMap::new() }
+        Self { pace, seed, calls: BTreeMap::new(), undone: None }
     }
 
     /// Whether the call may be made now. It is wanted: if it succeeded before, its effect is gone, unless it `holds`
@@ -82,9 +95,10 @@ impl PaidCalls {
             } else if !holds {
                 call.not_before = now + call.backoff.failed();
                 call.cause = Some(step.undone().to_owned());
+                self.undone = Some(step);
             }
         }
-        now >= call.not_before
+        now >= self.call(step).not_before
     }
 
     pub(super) fn succeeded(&mut self, now: Moment, step: Step) {
@@ -101,6 +115,11 @@ impl PaidCalls {
     /// Why the call does not succeed, if it was made or undone.
     pub(super) fn cause(&self, step: Step) -> Option<&str> {
         self.calls.get(&step)?.cause.as_deref()
+    }
+
+    /// The call whose effect was found undone since this was asked last.
+    pub(super) fn take_undone(&mut self) -> Option<Step> {
+        self.undone.take()
     }
 
     pub(super) fn forget(&mut self) {

@@ -26,7 +26,7 @@ use crate::{
     port::{BlobStore, Coverage, StoreError, Stream, WorkerError, WorkerInfo},
     progress::Causes,
     span::Span,
-    surprise::changes,
+    surprise::{Surprise, changes},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -83,6 +83,9 @@ impl Default for FeedOptions {
 /// worker from its stage to `Syncing` and back, and forget the pauses after its failures.
 const TIP_GRACE: Duration = Duration::from_secs(30);
 
+/// Another program that feeds the worker is told again after it has not been noticed for so long.
+const RIVAL_GONE: Duration = Duration::from_secs(600);
+
 /// Plans in a row that the store was replaced under before it counts as a failure.
 const MAX_STALE: u32 = 3;
 
@@ -106,6 +109,8 @@ pub struct Feed {
     known: Option<WorkerInfo>,
     /// The end of a call that may have moved it on is not known.
     unsure: bool,
+    /// When another program was noticed last that feeds it.
+    rival_seen: Option<Instant>,
     /// When the worker had everything last.
     tip_seen: Option<Instant>,
     waiter: Waiter,
@@ -202,6 +207,7 @@ impl Feed {
             failed_loads: 0,
             known: None,
             unsure: false,
+            rival_seen: None,
             tip_seen: None,
             waiter,
             limit: Limit::new(),
@@ -353,10 +359,21 @@ impl Feed {
     fn compare(&mut self, info: &WorkerInfo) {
         let unsure = std::mem::take(&mut self.unsure);
         let Some(known) = self.known.replace(info.clone()) else { return };
+        if let Some(now) = &mut self.known {
+            // Without its state it does not say its key until it is initialised; whether it is the same shows then.
+            now.public_key = now.public_key.or(known.public_key);
+        }
         for surprise in changes(&known, info, unsure) {
             let worker = &self.cell.worker.name;
-            warn!(%worker, %surprise, "worker has changed");
             metrics::counter!("prb_worker_surprises_total", "kind" => surprise.kind()).increment(1);
+            if surprise == Surprise::MovedAlone {
+                let seen = self.rival_seen.replace(Instant::now());
+                if seen.is_some_and(|seen| seen.elapsed() < RIVAL_GONE) {
+                    debug!(%worker, %surprise, "worker has changed again");
+                    continue;
+                }
+            }
+            warn!(%worker, %surprise, "worker has changed");
             self.cell.say(surprise.to_string());
             self.announcer.tell(Event::WorkerChanged { worker: worker.clone(), surprise });
         }

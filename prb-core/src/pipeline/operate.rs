@@ -242,6 +242,9 @@ impl Operate {
         let settled = self.sink.settled_at().await?;
         self.lifecycle.settled_to(settled);
         let action = self.lifecycle.decide(self.clock.now(), &goal, Some(info), true, Some(&facts));
+        if let Some(undone) = self.lifecycle.take_undone() {
+            metrics::counter!("prb_calls_undone_total", "call" => undone.name()).increment(1);
+        }
         let is_current = facts.block >= settled;
         let posts = info.pending_messages > 0 && !goal.sync_only && is_current && facts.entry.is_some();
         self.facts = Some(facts);

@@ -55,6 +55,11 @@ impl Observed {
         locked(&self.numbers.0).get(name).map_or(0, |number| number.load(Ordering::SeqCst))
     }
 
+    /// Names of all metrics so far, with their labels.
+    pub fn metrics(&self) -> Vec<String> {
+        locked(&self.numbers.0).keys().cloned().collect()
+    }
+
     /// A gauge, named likewise; none if it was never set.
     pub fn gauge(&self, name: &str) -> Option<f64> {
         locked(&self.numbers.0).get(name).map(|number| f64::from_bits(number.load(Ordering::SeqCst)))
@@ -107,7 +112,7 @@ impl Visit for Words<'_> {
     }
 }
 
-/// Counters and gauges by name and labels.
+/// Metrics by name and labels.
 #[derive(Default)]
 struct Numbers(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
 
@@ -137,7 +142,9 @@ impl Recorder for Numbers {
         Gauge::from_arc(self.of(key))
     }
 
-    fn register_histogram(&self, _: &Key, _: &metrics::Metadata<'_>) -> Histogram {
+    fn register_histogram(&self, key: &Key, _: &metrics::Metadata<'_>) -> Histogram {
+        // Its name is kept, its samples are not.
+        let _ = self.of(key);
         Histogram::noop()
     }
 }
@@ -157,6 +164,7 @@ mod tests {
             tracing::debug!("not shown");
             metrics::counter!("found_total", "stream" => "changes").increment(2);
             metrics::gauge!("full").set(1.0);
+            metrics::histogram!("took", "by" => "b").record(1.0);
         };
         work();
         let observed = Observed::begin();
@@ -165,6 +173,7 @@ mod tests {
         assert_eq!(observed.lines(&[]), [line]);
         assert_eq!(observed.lines(&["damaged", "other"]), Vec::<String>::new());
         assert_eq!(observed.counter("found_total{stream=changes}"), 2);
+        assert_eq!(observed.metrics(), ["found_total{stream=changes}", "full", "took{by=b}"]);
         assert_eq!((observed.gauge("full"), observed.gauge("empty")), (Some(1.0), None));
         assert_eq!(Observed::begin().lines(&[]), Vec::<String>::new(), "another one begins anew");
         assert_eq!(observed.lines(&[]).len(), 1);

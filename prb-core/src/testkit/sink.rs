@@ -177,6 +177,9 @@ impl FakeSink {
         let fault = self.fate.ask(call);
         let mut inner = self.chain.inner();
         for queued in &inner.queue {
+            if !journal.jobs.contains_key(&queued.job) {
+                continue; // of another sink on this chain
+            }
             let open = !inner.ended.contains_key(&queued.job);
             for key in calls.iter().map(Call::key) {
                 // One that ended as unknown may still land: no message may be sent again until it has.

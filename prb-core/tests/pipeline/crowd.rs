@@ -7,7 +7,7 @@ use crate::{
 use prb_core::{
     pipeline::{Bridge, bridge::BridgeOptions, feed::FeedOptions},
     port::{BlobStore, Stream},
-    testkit::{FakeChain, FakeWorker, StoreCall, StoreFault, eventually},
+    testkit::{FakeChain, FakeWorker, Observed, StoreCall, StoreFault, eventually},
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -45,6 +45,7 @@ async fn all_at_tip(world: &World, porters: &[Porter], patience: Duration) {
 #[tokio::test(start_paused = true)]
 async fn x24_a_thousand_workers_that_return_at_once_are_fed_within_bounds() {
     const BUDGET: usize = 2 << 20;
+    let observed = Observed::begin();
     let world = padded(65, 20_000).await;
     let genesis = world.store.genesis().await.unwrap().unwrap();
     let load_bytes = 100 * 1024;
@@ -69,6 +70,15 @@ async fn x24_a_thousand_workers_that_return_at_once_are_fed_within_bounds() {
     // The last two blocks of those that come to the tip are not counted.
     assert!(rush.most() <= BUDGET + BUDGET / 4, "{} bytes under way at once", rush.most());
     assert!(rush.most() > BUDGET / 4, "the room is used");
+    // All but the first to come had to wait for their turn: counted each time, told once.
+    for (kind, at_least) in [("catch-up", 900), ("load", 500)] {
+        let waits = observed.counter(&format!("prb_feed_waits_total{{kind={kind}}}"));
+        assert!(waits >= at_least, "{kind}: {waits}");
+        let told = observed.lines(&["INFO", "many workers want data at once", &format!("kind=\"{kind}\"")]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let gauge = format!("prb_feed_bytes_under_way{{kind={kind}}}");
+        eventually("all of it is given back", seconds(60), || observed.gauge(&gauge) == Some(0.0)).await;
+    }
     // The state they start from is in memory once.
     let states = |porter: &Porter| porter.book.lock().unwrap().states.clone();
     let places: BTreeSet<usize> = returning.iter().flat_map(states).collect();

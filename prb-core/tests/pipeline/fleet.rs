@@ -10,8 +10,8 @@ use prb_core::{
     port::ChainState,
     surprise::Surprise,
     testkit::{
-        FakeChain, FakeState, FakeWorker, JobFault, Meddling, Observed, SinkCall, StateCall, WorkerFault,
-        eventually,
+        FakeChain, FakeState, FakeWorker, JobFault, Meddling, Observed, SinkCall, SourceFault, StateCall,
+        WorkerFault, eventually,
     },
     tx::Call,
     types::facts::SessionState,
@@ -246,7 +246,53 @@ async fn x09_two_programs_that_want_one_worker_do_not_pay_for_ever() {
     assert!((3..25).contains(&paid), "{paid} registrations in three hours");
     assert!(diary.troubles("w").iter().any(|cause| cause.contains("another program registers")));
     assert!(!observed.lines(&["WARN", "worker does not get on", "another program registers"]).is_empty());
+    assert!(observed.counter("prb_calls_undone_total{call=register}") >= 2);
     all_working(&bridge, &[&fake], seconds(3600)).await;
+}
+
+/// Each has a store, a view of the chain and a sink of its own, and does all it can for the worker. X12 as well: of two
+/// that send a message, one sends a duplicate.
+#[tokio::test(start_paused = true)]
+async fn x09_two_managers_of_one_worker_say_so_and_neither_keeps_it_from_working() {
+    let observed = Observed::begin();
+    let one = World::grown(25);
+    let other = World::new(one.chain.clone());
+    let fake = FakeWorker::new("w");
+    let _pulse = one.chain.pulse(BLOCK);
+    let first = one_working(&one, &fake).await;
+    let second = other.bridge(2, &[&fake]).await;
+    all_working(&second, &[&fake], seconds(600)).await;
+    let told = |words: &str| observed.lines(&["WARN", words]).len();
+    // Of two that are as fast, whoever comes second is not told: the worker skips what it has.
+    other.source.hook().always(|_| true, SourceFault::Slow(seconds(3)));
+    for words in ["another program feeds it", "another program relays this sender's messages"] {
+        eventually(words, seconds(3 * 3600), || told(words) > 0).await;
+    }
+    let taken = one.chain.taken(&own(&fake));
+    tokio::time::sleep(seconds(6 * 3600)).await;
+    // All that it has said has arrived, and it has answered each challenge.
+    let arrived = one.chain.taken(&own(&fake)) - taken;
+    assert!(arrived >= 300, "{arrived} messages in six hours");
+    assert!(fake.peek().pending_messages < 10);
+    all_working(&first, &[&fake], seconds(60)).await;
+    all_working(&second, &[&fake], seconds(60)).await;
+    let noticed = observed.counter("prb_worker_surprises_total{kind=moved_alone}");
+    let lines = told("another program feeds it");
+    assert!(lines <= 4 && noticed > lines as u64, "{lines} lines, noticed {noticed} times");
+    let paid = observed.counter("prb_messages_total{result=bad_sequence}");
+    assert!((2..arrived / 2).contains(&paid), "{paid} fees for nothing, {arrived} messages");
+    first.stop().await;
+    // The one that is left is told of nobody any more.
+    tokio::time::sleep(seconds(3600)).await;
+    let (paid, noticed) = (
+        observed.counter("prb_messages_total{result=bad_sequence}"),
+        observed.counter("prb_worker_surprises_total{kind=moved_alone}"),
+    );
+    tokio::time::sleep(seconds(3600)).await;
+    assert_eq!(observed.counter("prb_messages_total{result=bad_sequence}"), paid);
+    assert_eq!(observed.counter("prb_worker_surprises_total{kind=moved_alone}"), noticed);
+    assert_eq!(second.workers_status()[0].sender.trouble, None);
+    second.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -362,8 +408,12 @@ async fn x07_a_worker_that_changes_under_the_bridge_is_told_once_each() {
             _ => None,
         })
         .collect();
-    assert_eq!(kinds, ["went_back", "lost_state"]);
-    for (kind, line) in [("went_back", "it went back from block"), ("lost_state", "it lost its state")] {
+    assert_eq!(kinds, ["went_back", "lost_state", "other_key"]);
+    for (kind, line) in [
+        ("went_back", "it went back from block"),
+        ("lost_state", "it lost its state"),
+        ("other_key", "its key is"),
+    ] {
         assert_eq!(observed.counter(&format!("prb_worker_surprises_total{{kind={kind}}}")), 1);
         assert_eq!(observed.lines(&["WARN", "worker has changed", line]).len(), 1);
     }
@@ -394,6 +444,7 @@ async fn x15_a_clock_that_went_back_repeats_no_job() {
 
 #[tokio::test(start_paused = true)]
 async fn x24_the_facts_of_a_thousand_workers_take_a_few_reads_per_block() {
+    let observed = Observed::begin();
     let chain = FakeChain::new(1);
     chain.advance(30);
     let state = FakeState::new(&chain);
@@ -430,6 +481,7 @@ async fn x24_the_facts_of_a_thousand_workers_take_a_few_reads_per_block() {
         chain.advance(2);
     }
     assert_eq!(reads.load(Ordering::Relaxed), blocks * 4);
+    assert_eq!(observed.counter("prb_facts_reads_total"), blocks as u64 * 4);
     assert!(keys.load(Ordering::Relaxed) <= 1250, "each read is bounded");
     // Whom nobody wants any more is not read.
     drop(interests);

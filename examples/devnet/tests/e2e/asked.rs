@@ -74,6 +74,12 @@ impl Asked {
         self.questions.lock().unwrap().len()
     }
 
+    /// All questions to this side.
+    #[allow(dead_code)] // the tests of the program use it
+    pub fn all(&self, side: Side) -> Vec<Question> {
+        self.questions.lock().unwrap().iter().filter(|asked| asked.side == side).cloned().collect()
+    }
+
     /// The questions with this method to this side.
     pub fn of(&self, side: Side, method: &str) -> Vec<Question> {
         let questions = self.questions.lock().unwrap();

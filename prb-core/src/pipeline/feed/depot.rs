@@ -11,7 +11,7 @@ use crate::{
 use bytes::Bytes;
 use codec::Decode;
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex as Lock, PoisonError, Weak},
     time::Duration,
 };
 use tokio::{
@@ -48,6 +48,8 @@ pub(super) struct Gate {
     kind: &'static str,
     turns: Arc<Semaphore>,
     all: u32,
+    /// When anybody had to wait last.
+    crowded: Lock<Option<Instant>>,
 }
 
 /// Bytes under way, until dropped.
@@ -59,14 +61,22 @@ pub(super) struct Pass {
 /// What a gate counts in.
 const UNIT: usize = 1024;
 
+/// That workers wait for each other is told again after nobody has had to for so long.
+const CROWD_GONE: Duration = Duration::from_secs(300);
+
 impl Gate {
     fn new(kind: &'static str, bytes: usize) -> Self {
         let all = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 3);
-        Self { kind, turns: Arc::new(Semaphore::new(all as usize)), all }
+        Self { kind, turns: Arc::new(Semaphore::new(all as usize)), all, crowded: Lock::default() }
     }
 
     /// Waits until there is room for `bytes` more; for what exceeds all room, until nothing else is under way.
     pub(super) async fn enter(&self, bytes: usize) -> Option<Pass> {
+        // Whoever waits is served before those who only try, so nobody is overtaken by this.
+        if let Some(pass) = self.try_enter(bytes) {
+            return Some(pass);
+        }
+        self.tell();
         // The semaphore is never closed; if it were, everybody would pass.
         self.turns.clone().acquire_many_owned(self.turns_for(bytes)).await.ok().map(|turns| self.pass(turns))
     }
@@ -83,6 +93,16 @@ impl Gate {
         format!(
             "waiting in the {kind} queue: as much as may be at once ({mebibytes} MiB) is under way to other workers"
         )
+    }
+
+    /// Counts one that has to wait, and tells of the first of many.
+    fn tell(&self) {
+        let (kind, room) = (self.kind, self.all as usize * UNIT);
+        metrics::counter!("prb_feed_waits_total", "kind" => kind).increment(1);
+        let last = self.crowded.lock().unwrap_or_else(PoisonError::into_inner).replace(Instant::now());
+        if last.is_none_or(|last| last.elapsed() >= CROWD_GONE) {
+            info!(kind, room, "many workers want data at once: some wait until others have theirs");
+        }
     }
 
     fn turns_for(&self, bytes: usize) -> u32 {

@@ -11,7 +11,7 @@ use crate::{
     plan::{Plan, Position, Wait, may_load},
     port::{
         Coverage, WorkerDriver, WorkerError, WorkerInfo,
-        worker::{GatekeeperRole, InitRequest},
+        worker::{GatekeeperRole, InitRequest, Refusal},
     },
     progress::PATIENCE,
 };
@@ -163,6 +163,8 @@ impl Feed {
             Ok(accepted) => accepted,
             Err(error) => {
                 self.portion.failed();
+                // Out of step with what it said itself, it has taken nothing of this: others moved it.
+                self.unsure = !matches!(error, WorkerError::Refused { refusal: Refusal::OutOfStep, .. });
                 return Err(error.into());
             }
         };
