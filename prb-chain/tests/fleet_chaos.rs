@@ -297,7 +297,7 @@ impl Play {
     async fn bridge(&mut self, life: u64, sink: Arc<Recorder>) -> Bridge {
         let state = Wire::new(self.way("state"), self.dice.roll(), None);
         let options = BridgeOptions {
-            operate: OperateOptions { interval: seconds(2), ..OperateOptions::default() },
+            operate: OperateOptions { interval: seconds(3), ..OperateOptions::default() },
             ..BridgeOptions::default()
         };
         let mut builder = Bridge::builder()
@@ -455,7 +455,7 @@ impl Play {
         let pulse = self.pulse();
         let open = || journal.read(|image| image.open().count());
         eventually("every job ends", seconds(3600), || open() == 0).await;
-        let end = self.node.finalized() + 40;
+        let end = self.node.finalized() + 34;
         eventually("the chain goes on", seconds(3600), || self.node.finalized() >= end).await;
         pulse.abort();
     }
