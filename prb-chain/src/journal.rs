@@ -157,6 +157,8 @@ pub struct Journal {
     image: Arc<Mutex<Image>>,
     writer: Option<mpsc::Sender<Write>>,
     thread: Option<JoinHandle<()>>,
+    /// Where whoever writes does it itself.
+    file: Option<Mutex<file::File>>,
 }
 
 struct Write {
@@ -170,7 +172,7 @@ const WRITES_WAITING: usize = 1024;
 impl Journal {
     /// A journal that is forgotten with its last owner, for tests and dry runs.
     pub fn memory() -> Arc<Self> {
-        Arc::new(Self { image: Arc::default(), writer: None, thread: None })
+        Arc::new(Self { image: Arc::default(), writer: None, thread: None, file: None })
     }
 
     /// Opens or creates the journal file at `path`; beside it lie a lock file and, for moments, a copy.
@@ -193,15 +195,29 @@ impl Journal {
                     path.as_ref().display()
                 ),
             })?;
-        Ok(Arc::new(Self { image, writer: Some(writer), thread: Some(thread) }))
+        Ok(Arc::new(Self { image, writer: Some(writer), thread: Some(thread), file: None }))
+    }
+
+    /// Like [`Self::open`], but each write is done, one by one, by the thread that asks for it and keeps it from everything
+    /// else: for tests in virtual time, which passes while another thread is waited for.
+    pub fn open_inline(path: impl AsRef<Path>) -> Result<Arc<Self>, JournalError> {
+        let (file, mut image) = file::File::open(path.as_ref())?;
+        image.begin_life();
+        let (image, file) = (Arc::new(Mutex::new(image)), Some(Mutex::new(file)));
+        Ok(Arc::new(Self { image, writer: None, thread: None, file }))
     }
 
     /// Writes `records` as one, durable when it returns. The answer says of each whether it told something new:
     /// a second acceptance of a job does not.
     pub async fn write(&self, records: Vec<Record>) -> Result<Vec<bool>, JournalError> {
         let Some(writer) = &self.writer else {
+            let now = Record::Now(now());
+            let mut file = self.file.as_ref().map(|file| file.lock().unwrap_or_else(PoisonError::into_inner));
+            if let Some(file) = &mut file {
+                file.append(std::iter::once(&now).chain(&records), || lock(&self.image).snapshot())?;
+            }
             let mut image = lock(&self.image);
-            image.apply(Record::Now(now()));
+            image.apply(now);
             return Ok(image.apply_all(records));
         };
         let (done, answer) = oneshot::channel();

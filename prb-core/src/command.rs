@@ -69,6 +69,9 @@ pub enum CannotCommand {
     /// Nobody has seen its key.
     #[error("the worker's key is not known, for it was not reachable since this program started")]
     NoKey,
+    /// It came back with another key while the command was carried out.
+    #[error("the worker has another key than before; command it again once it is registered with that")]
+    OtherKey,
     /// The chain does not know it.
     #[error("the worker is not registered; register it first")]
     NotRegistered,

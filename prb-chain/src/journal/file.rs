@@ -23,6 +23,7 @@ const FRAME_BYTES: usize = 16 << 20;
 /// The file is rewritten when it is this much longer than after its last rewriting, and at least twice as long.
 const HISTORY: u64 = 8 << 20;
 
+#[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
     file: fs::File,

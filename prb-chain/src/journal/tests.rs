@@ -41,6 +41,19 @@ fn waiting(journal: &Journal) -> Vec<u64> {
     journal.read(|image| image.waiting().map(|(job, _)| job.number).collect())
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_inline_journal_writes_the_same_file_and_takes_no_virtual_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let start = tokio::time::Instant::now();
+    let timer = tokio::spawn(tokio::time::sleep(std::time::Duration::from_millis(1)));
+    let journal = Journal::open_inline(&path).unwrap();
+    assert_eq!(journal.write(vec![accepted(1), accepted(1)]).await.unwrap(), [true, false]);
+    assert!(start.elapsed().is_zero() && !timer.is_finished());
+    let lines = reopen(journal, &path);
+    assert_eq!(waiting(&lines), [1]);
+}
+
 #[tokio::test]
 async fn v2_f055_what_was_written_is_there_after_reopening() {
     let folder = tempfile::tempdir().unwrap();

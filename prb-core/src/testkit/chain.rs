@@ -1,7 +1,9 @@
 //! A relay chain with a parachain (or a standalone chain) in memory.
 
 mod build;
+mod drafts;
 
+use self::drafts::Draft;
 use super::{runtime::State, sink::JobFault, toy::ToyEvent};
 use crate::{
     id::{AccountId, BlockRef, Hash, Height, JobId, PoolId, WorkerKey},
@@ -18,7 +20,7 @@ use crate::{
 use bytes::Bytes;
 use codec::{Decode, DecodeAll, Encode};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,6 +38,7 @@ pub struct ChainBuilder {
     challenge_every: u32,
     padding: usize,
     solo: bool,
+    authored: bool,
     cool_down: u64,
     pub(super) pools: BTreeMap<PoolId, AccountId>,
 }
@@ -98,6 +101,13 @@ impl ChainBuilder {
         self
     }
 
+    /// Parachain blocks are made by [`FakeChain::author`] alone; when one is due, the oldest that is not finalized yet is.
+    #[must_use]
+    pub fn authored(mut self) -> Self {
+        self.authored = true;
+        self
+    }
+
     /// One chain that finalizes itself, from block 0, instead of a relay chain with a parachain.
     #[must_use]
     pub fn solo(mut self) -> Self {
@@ -112,7 +122,8 @@ impl ChainBuilder {
     }
 }
 
-/// A relay chain with a parachain, always finalized to its tip. Clones share the chain.
+/// A relay chain with a parachain, always finalized to its tip but for what was [authored](Self::author) on top. Clones
+/// share the chain.
 #[derive(Clone)]
 pub struct FakeChain {
     inner: Arc<Mutex<Inner>>,
@@ -125,6 +136,10 @@ pub(super) struct Inner {
     pub(super) relay: Vec<RelayBlock>,
     /// Blocks with state: the parachain's, or the standalone chain's. From block 0.
     pub(super) blocks: Vec<Block>,
+    /// Those built on them that are not finalized, the oldest first.
+    drafts: VecDeque<Draft>,
+    /// Blocks authored so far, on whatever fork.
+    authored: u64,
     /// The set in charge after the last relay block.
     pub(super) set: Arc<AuthoritySet>,
     pub(super) queue: Vec<Queued>,
@@ -211,6 +226,7 @@ impl FakeChain {
             challenge_every: 5,
             padding: 0,
             solo: false,
+            authored: false,
             cool_down: 60,
             pools: BTreeMap::from([(PoolId(1), Self::OWNER)]),
         }

@@ -59,7 +59,11 @@ pub enum WorkerFault {
 /// It checks what a pRuntime 2.2 checks: counters, links, justifications under the set it tracks itself, parachain
 /// head proofs under its relay root, state roots. Workers with an older version want set changes in the request.
 #[derive(Clone)]
-pub struct FakeWorker(Arc<Shared>);
+pub struct FakeWorker {
+    shared: Arc<Shared>,
+    /// How often it had moved when this handle was made.
+    address: u32,
+}
 
 struct Shared {
     name: String,
@@ -70,6 +74,8 @@ struct Shared {
 }
 
 struct State {
+    /// How often it has moved.
+    address: u32,
     machine: Machine,
     checkpoint: Option<Machine>,
     latency: Duration,
@@ -81,18 +87,20 @@ impl FakeWorker {
     /// A fresh worker.
     pub fn new(name: &str) -> Self {
         let key = WorkerKey(Hash::of(name.as_bytes()).0);
-        Self(Arc::new(Shared {
+        let shared = Shared {
             name: name.to_owned(),
             hook: Hook::default(),
             line: tokio::sync::Mutex::new(()),
             state: Mutex::new(State {
+                address: 0,
                 machine: Machine::new(key, "2.2.0".into()),
                 checkpoint: None,
                 latency: Duration::from_millis(1),
                 calls: Vec::new(),
                 refused: Vec::new(),
             }),
-        }))
+        };
+        Self { shared: Arc::new(shared), address: 0 }
     }
 
     /// The same worker with another version, for example `2.0.1`, which wants set changes in the request.
@@ -118,7 +126,7 @@ impl FakeWorker {
 
     /// What goes wrong.
     pub fn hook(&self) -> &Hook<WorkerCall, WorkerFault> {
-        &self.0.hook
+        &self.shared.hook
     }
 
     /// Its identity key.
@@ -161,6 +169,14 @@ impl FakeWorker {
         state.machine.can_load = false;
     }
 
+    /// It is behind another endpoint from now on: the handle in the answer reaches it, others do not any more.
+    #[must_use]
+    pub fn move_away(&self) -> Self {
+        let mut state = self.state();
+        state.address += 1;
+        Self { shared: self.shared.clone(), address: state.address }
+    }
+
     /// All calls so far, by method.
     pub fn calls(&self) -> Vec<WorkerCall> {
         self.state().calls.clone()
@@ -172,7 +188,7 @@ impl FakeWorker {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One call: script, latency, then the machine.
@@ -182,23 +198,26 @@ impl FakeWorker {
         lie: impl FnOnce(&Machine) -> Option<T>,
         work: impl FnOnce(&mut Machine) -> Result<T, Broke>,
     ) -> Result<T, WorkerError> {
-        let _line = self.0.line.lock().await;
+        let _line = self.shared.line.lock().await;
+        let endpoint = self.endpoint();
         let latency = {
             let mut state = self.state();
+            if state.address != self.address {
+                return Err(WorkerError::Unreachable { endpoint, cause: "it has moved".into() });
+            }
             if state.calls.len() < 100_000 {
                 state.calls.push(method);
             }
             state.latency
         };
         tokio::time::sleep(latency).await;
-        let endpoint = self.endpoint();
         let broken = || WorkerError::Broken { endpoint: endpoint.clone(), method, cause: "scripted".into() };
         let late = |time: Duration| WorkerError::Timeout {
             endpoint: endpoint.clone(),
             method,
             seconds: time.as_secs(),
         };
-        let fault = self.0.hook.ask(&method);
+        let fault = self.shared.hook.ask(&method);
         match &fault {
             Some(WorkerFault::Unreachable) => {
                 return Err(WorkerError::Unreachable { endpoint, cause: "scripted".into() });
@@ -366,6 +385,9 @@ impl WorkerDriver for FakeWorker {
     }
 
     fn endpoint(&self) -> String {
-        format!("fake-worker:{}", self.0.name)
+        match self.address {
+            0 => format!("fake-worker:{}", self.shared.name),
+            moved => format!("fake-worker:{}@{moved}", self.shared.name),
+        }
     }
 }

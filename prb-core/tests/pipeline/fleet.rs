@@ -355,6 +355,40 @@ async fn v3_f23_v3_f27_commands_end_once_each_with_a_result_that_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn endpoints_signed_with_another_key_than_the_one_judged_are_not_published() {
+    let world = quiet();
+    let fake = FakeWorker::new("w");
+    let _pulse = world.chain.pulse(BLOCK);
+    let bridge = one_working(&world, &fake).await;
+    let diary = Diary::of(bridge.events());
+    // It comes back with another key and is initialised again while slow commands are carried out one after the other.
+    let (twin, mut first) = (fake.clone(), true);
+    fake.hook().set(move |call| {
+        let slow = *call == "TakeCheckpoint";
+        if slow && std::mem::take(&mut first) {
+            twin.replace_key();
+        }
+        slow.then_some(WorkerFault::Slow(seconds(10)))
+    });
+    let slow = std::iter::repeat_n(Command::TakeCheckpoint, 6);
+    for command in slow.chain([Command::PublishEndpoints(vec!["http://10.0.0.1:8000".into()])]) {
+        bridge.command(&name(), command).unwrap();
+    }
+    let mut end = None;
+    eventually("it ends", seconds(600), || {
+        end = diary.events().into_iter().find_map(|event| match event {
+            Event::CommandEnded { command: "publish endpoints", result, .. } => Some(result),
+            _ => None,
+        });
+        end.is_some()
+    })
+    .await;
+    let why = end.unwrap().unwrap_err();
+    assert!(why.contains("another key"), "{why}");
+    assert_eq!(made(&world, "update_worker_endpoint"), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn v3_f24_v3_f26_commands_to_a_worker_that_is_away_fail_but_its_place_can_be_given_up() {
     let world = quiet();
     let fake = FakeWorker::new("w");

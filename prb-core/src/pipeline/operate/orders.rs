@@ -2,12 +2,14 @@
 
 use super::{Operate, OperateError};
 use crate::{
-    command::{Command, Errand},
+    command::{CannotCommand, Command, Errand},
+    id::WorkerKey,
     lifecycle::{Facts, with_hint},
     pipeline::{events::Event, worker::Seen},
     port::{CallResult, Outcome, sink::DispatchError},
     tx::{Call, CallKey},
 };
+use codec::Decode;
 use tracing::{info, warn};
 
 /// A command whose transaction is under way, or is to be made again.
@@ -94,7 +96,9 @@ impl Operate {
             Errand::Register => self.registration(&goal).await?,
             Errand::Publish(endpoints) => {
                 let signed = driver.sign_endpoints(endpoints).await?;
-                let worker = key.ok_or(OperateError::NoKey)?;
+                // What is signed begins with the key that signed. What was judged of another one says nothing of it.
+                let signer = WorkerKey::decode(&mut &*signed.payload).ok();
+                let worker = signer.filter(|signer| Some(*signer) == key).ok_or(CannotCommand::OtherKey)?;
                 Call::UpdateEndpoint {
                     worker,
                     payload: signed.payload.to_vec(),

@@ -10,6 +10,7 @@ use crate::{
         sink::JobFault,
         toy::{self, ToyEvent},
     },
+    tx::Call,
     types::{
         grandpa::{AuthoritySet, ScheduledChange},
         header::{DigestItem, GRANDPA_ENGINE, Header},
@@ -19,7 +20,7 @@ use crate::{
 use bytes::Bytes;
 use codec::Encode;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -32,11 +33,13 @@ const FIRST_SET: u64 = 7;
 const VOTERS: u8 = 3;
 
 /// What a block did: its root, its changes, the state after it, and the jobs in it.
-struct Done {
-    root: Hash,
-    changes: Bytes,
-    state: State,
+pub(super) struct Done {
+    pub(super) root: Hash,
+    pub(super) changes: Bytes,
+    pub(super) state: State,
     jobs: Vec<(JobId, Hash, Vec<CallResult>)>,
+    /// Of the extrinsics that its author put in.
+    pub(super) results: Vec<Vec<CallResult>>,
 }
 
 impl Inner {
@@ -88,6 +91,8 @@ impl Inner {
             options,
             relay: vec![start],
             blocks: vec![first],
+            drafts: VecDeque::new(),
+            authored: 0,
             set,
             queue: Vec::new(),
             ended: BTreeMap::new(),
@@ -121,7 +126,7 @@ impl Inner {
             digest,
         };
         let (header, state, head) = if self.options.solo {
-            let done = self.execute();
+            let done = self.execute(&[]);
             let header = head_of(done.root);
             self.finish(&header, done);
             (header, Bytes::new(), None)
@@ -150,8 +155,12 @@ impl Inner {
     }
 
     fn para_block(&mut self) {
-        let done = self.execute();
-        let parent = self.blocks[self.blocks.len() - 1].at;
+        if self.options.authored {
+            self.finalize_draft();
+            return;
+        }
+        let done = self.execute(&[]);
+        let parent = self.best().at;
         let header = Header {
             parent_hash: parent.hash,
             number: parent.height.0 + 1,
@@ -162,14 +171,15 @@ impl Inner {
         self.finish(&header, done);
     }
 
-    /// Runs the next block with a state: queued jobs, events, time.
-    fn execute(&mut self) -> Done {
-        let parent = &self.blocks[self.blocks.len() - 1];
+    /// Runs the next block with a state: queued jobs, what its author puts in, events, time.
+    pub(super) fn execute(&mut self, extrinsics: &[Vec<Call>]) -> Done {
+        let parent = self.best();
         let number = parent.at.height.0 + 1;
         let now = u64::from(number) * 12_000;
         let parent_root = parent.root;
+        let state = (*parent.state).clone();
         let mut runtime = Runtime {
-            state: (*parent.state).clone(),
+            state,
             changes: BTreeMap::new(),
             events: std::mem::take(&mut self.events),
             start: self.relay[0].at.hash,
@@ -229,6 +239,8 @@ impl Inner {
             }
         }
         self.queue = left;
+        let mut apply = |calls: &Vec<Call>| calls.iter().map(|call| runtime.dispatch(call)).collect();
+        let results = extrinsics.iter().map(&mut apply).collect();
         if self.options.challenge_every > 0 && number.is_multiple_of(self.options.challenge_every) {
             runtime.events.push(ToyEvent::Challenge);
         }
@@ -241,7 +253,7 @@ impl Inner {
         let changes = Bytes::from(changes.encode());
         let root = toy::next_root(parent_root, &changes);
         toy::seal(root, &mut runtime.state);
-        Done { root, changes, state: runtime.state, jobs }
+        Done { root, changes, state: runtime.state, jobs, results }
     }
 
     fn finish(&mut self, header: &Header, done: Done) {
