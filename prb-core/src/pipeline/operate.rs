@@ -234,7 +234,7 @@ impl Operate {
         self.lifecycle.settled_to(settled);
         let action = self.lifecycle.decide(self.clock.now(), &goal, Some(info), true, Some(&facts));
         let is_current = facts.block >= settled;
-        let posts = info.pending_messages > 0 && !goal.sync_only && is_current && facts.entry.is_some();
+        let posts = info.pending_messages > 0 && !goal.unsigned && is_current && facts.entry.is_some();
         self.facts = Some(facts);
         if let Some(action) = action {
             let call = match action {
