@@ -13,6 +13,7 @@ use prb_core::types::message::MessageOrigin;
 use prb_devnet::network;
 use prb_devnet::worker::{WorkerConfig, WorkerHandle};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// A worker at work beside a fresh one, on chains that stand still.
 async fn one_at_work() -> (World, Place, Running) {
@@ -82,10 +83,10 @@ async fn v3_f89_a_worker_hands_its_key_over_and_the_new_one_goes_on_with_it() {
     };
     until_or("the new worker goes on", goes_on, || running.log().join("\n")).await;
     assert_eq!(key(&world.workers[1]), one);
-    let calls = |of: &std::collections::BTreeMap<String, u64>| -> u64 {
-        of.iter().filter(|(name, _)| *name != "GetInfo").map(|(_, times)| times).sum()
+    let sent = |calls: &BTreeMap<String, u64>| -> u64 {
+        calls.iter().filter(|(name, _)| *name != "GetInfo").map(|(_, times)| times).sum()
     };
-    assert_eq!(calls(&world.workers[0].calls()), calls(&left), "nobody feeds the old one");
+    assert_eq!(sent(&world.workers[0].calls()), sent(&left), "nobody feeds the old one");
     assert_eq!(world.workers.iter().map(WorkerHandle::peak_in_flight).max(), Some(1), "one call at a time");
     assert_eq!(running.end("-TERM").await.0, Some(0));
     world.halt_chains().await;

@@ -102,7 +102,7 @@ async fn v3_f89_a_key_moves_between_workers_that_attest_with_dcap_to_what_was_al
     let bridge = deployment.bridge();
     let stand = || format!("{:#?}", bridge.workers_status());
     let work = async || bridge.workers_status().iter().all(works);
-    until_or("the worker works", work, stand).await;
+    until_or("the worker works", &work, stand).await;
 
     let [old, new] = [0, 1].map(|index: usize| {
         PrpcDriver::new(&world.workers[index].url(), prb_worker::Options::default()).unwrap()
@@ -133,7 +133,7 @@ async fn v3_f89_a_key_moves_between_workers_that_attest_with_dcap_to_what_was_al
     hand_over(&old, &new, Means::Dcap).await.unwrap();
 
     bridge.add_worker(worker(&WorkerName::new("new").unwrap()), new).unwrap();
-    until_or("the new one works", work, stand).await;
+    until_or("the new one works", &work, stand).await;
     assert_eq!(world.workers[1].info().public_key, Some(hex::encode(key.0)));
     assert!(!world.workers[0].info().initialized);
     world.halt_chains().await;

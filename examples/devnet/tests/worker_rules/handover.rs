@@ -186,7 +186,7 @@ fn v3_f89_workers_that_attest_with_ias_are_asked_who_and_where_they_are() {
     let undecodable: Spoil = |response| response.attestation.as_mut().unwrap().encoded_report = vec![9];
     // Whom the server hears from, what is wrong with the answer, what it says.
     let cases: [(WorkerConfig, Spoil, &str); 6] = [
-        (config(IAS, &NEW, 4), (|response| response.attestation = None), "Client attestation not found"),
+        (config(IAS, &NEW, 4), |response| response.attestation = None, "Client attestation not found"),
         (config(IAS, &NEW, 4), undecodable, "Decode client attestation failed"),
         (config(IAS, &NEW, 4), forged, "Invalid client RA report"),
         (WorkerConfig { machine: "two".into(), ..config(IAS, &NEW, 4) }, |_| {}, "No remote handover"),
@@ -223,7 +223,7 @@ fn v3_f89_workers_that_attest_with_dcap_recognise_each_other_by_local_reports() 
     type Spoil = fn(&mut Solo, &mut pb::DcapHandoverChallengeResponse);
     // Whom the server hears from, what is wrong, what it says.
     let cases: [(WorkerConfig, Spoil, &str); 6] = [
-        (config(DCAP, &NEW, 4), (|_, response| response.la_report.clear()), "Invalid LA report"),
+        (config(DCAP, &NEW, 4), |_, response| response.la_report.clear(), "Invalid LA report"),
         (config(DCAP, &NEW, 4), |_, response| response.la_report[0] ^= 1, "Invalid challenge handler"),
         (WorkerConfig { machine: "two".into(), ..config(DCAP, &NEW, 4) }, |_, _| {}, "Invalid LA report"),
         (config(DCAP, &NEW, 4), |server, _| server.worker.0.set_time(1_700_000_061), "Invalid NTP time"),
