@@ -1,7 +1,7 @@
 //! Decoding of a worker's replies.
 
 use codec::DecodeAll;
-use prb_core::{Bytes, types::message::EgressMessages};
+use prb_core::{Bytes, handover::Means, types::message::EgressMessages};
 use prb_worker::reply::{self, BadReply};
 
 /// Memory allowed for decoded messages.
@@ -22,6 +22,11 @@ pub fn replies(data: &[u8]) {
     let _ = reply::checkpoint(data);
     let _ = reply::error_message(data);
     let _ = reply::signed_endpoints(body.clone());
+    if let Ok(challenge) = reply::challenge(Means::Ias, body.clone()) {
+        assert!(!challenge.encoded.is_empty());
+        assert!(reply::challenge_response(Means::Dcap, body.clone()).is_ok());
+        assert!(reply::sealed_key(Means::Dcap, body.clone()).is_ok());
+    }
     let _ = reply::egress_messages(body, BUDGET);
 
     // The field alone: 1, length-delimited.

@@ -7,7 +7,7 @@ mod v3;
 
 pub use identity::{IdentityCommand, MigrateCommand};
 pub use inventory::{
-    InventoryCommand, OperatorCommand, PoolCommand, PoolSetArgs, WorkerCommand, WorkerSetArgs,
+    HandoverArgs, InventoryCommand, OperatorCommand, PoolCommand, PoolSetArgs, WorkerCommand, WorkerSetArgs,
 };
 pub use v3::{AccountType, ConfigArgs, ConfigCommand, PidArgs, PoolArgs, WorkerArgs};
 

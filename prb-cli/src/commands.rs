@@ -1,6 +1,7 @@
 //! What commands other than `prb run` do. They write to a given writer, so that tests can read what people see.
 
 mod config;
+mod handover;
 mod identity;
 mod inventory;
 mod migrate;
@@ -10,6 +11,7 @@ mod worker;
 
 pub use self::{
     config::config,
+    handover::{HandoverFailure, handover},
     identity::identity,
     inventory::inventory,
     migrate::migrate,
@@ -66,6 +68,9 @@ pub enum CommandError {
     /// A file of many cannot be used.
     #[error(transparent)]
     Bulk(#[from] BulkError),
+    /// A key does not move.
+    #[error(transparent)]
+    Handover(#[from] HandoverFailure),
     /// The data directory cannot be made.
     #[error("{}", unusable("make data_dir", Path::new(path), cause))]
     DataDir {

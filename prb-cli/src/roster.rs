@@ -96,6 +96,7 @@ pub fn plan(snapshot: &Snapshot, unusable: &BTreeMap<String, String>) -> Plan {
         }
         let goal = Goal {
             sync_only: sync_only || signing.is_err(),
+            unsigned: signing.is_err(),
             gatekeeper: worker.gatekeeper,
             disabled: disabled.is_some(),
             ..Goal::new(pool.on_chain(), signing.unwrap_or_default(), worker.stake)
@@ -177,7 +178,8 @@ mod tests {
             (AccountId([1; 32]), false, 5)
         );
         assert_eq!(goal("w2").operator, AccountId([9; 32]), "the pool's owner is the proxied account");
-        assert!(goal("w3").sync_only, "nobody can sign for it");
+        assert!(goal("w3").sync_only && goal("w3").unsigned, "nobody can sign for it");
+        assert!(!goal("w1").unsigned && !goal("w2").unsigned);
         assert_eq!(plan.unfit.keys().collect::<Vec<_>>(), ["w3"]);
         assert!(plan.unfit["w3"].fed && plan.unfit["w3"].why.contains("pool set 3 --operator"));
     }
@@ -207,6 +209,7 @@ mod tests {
             let plan = plan(&snapshot, &BTreeMap::new());
             let goal = &plan.workers["w1"].goal;
             assert_eq!((goal.disabled, goal.sync_only, goal.gatekeeper), *flags, "{why}");
+            assert!(!goal.unsigned, "its messages are carried");
             assert_eq!(plan.unfit.get("w1").map_or("", |unfit| unfit.why.as_str()), *why);
             let other = &plan.workers["w2"].goal;
             assert!(!other.sync_only && !other.disabled, "others go on");
@@ -217,7 +220,7 @@ mod tests {
     fn an_operator_that_cannot_sign_touches_its_own_workers_only_and_they_are_kept_in_step() {
         let (all, some) = (plan(&snapshot(), &BTreeMap::new()), plan(&snapshot(), &unusable("alice")));
         assert_eq!(some.workers["w2"], all.workers["w2"]);
-        assert!(some.workers["w1"].goal.sync_only);
+        assert!(some.workers["w1"].goal.sync_only && some.workers["w1"].goal.unsigned);
         assert_eq!(some.unfit["w1"], Unfit { fed: true, why: "operator alice cannot sign: no key".into() });
     }
 

@@ -7,6 +7,8 @@ mod archive;
 mod changes;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/handover.rs"]
+mod handover;
 #[path = "cli/inventory.rs"]
 mod inventory;
 #[path = "cli/keys.rs"]

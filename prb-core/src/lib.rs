@@ -11,6 +11,7 @@ pub mod attestation;
 pub mod backoff;
 pub mod command;
 pub mod fault;
+pub mod handover;
 pub mod id;
 pub mod lifecycle;
 pub mod moment;

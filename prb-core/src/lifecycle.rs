@@ -37,8 +37,10 @@ pub struct Goal {
     /// Stake to compute with, planck (10^-12 PHA). A worker that computes with less is restarted with this much; one
     /// that computes with more is told and left alone.
     pub stake: u128,
-    /// Keep it in step with the chain and do nothing else.
+    /// Keep it in step with the chain and carry its messages if the chain knows it; neither register it nor touch pools.
     pub sync_only: bool,
+    /// Nobody can sign for the pool, so nothing is sent to the chain for it. With [`Self::sync_only`].
+    pub unsigned: bool,
     /// It serves as a gatekeeper: being registered is all that is wanted of it, and no pool is touched.
     pub gatekeeper: bool,
     /// Keep it in the list and send it nothing at all.
@@ -51,7 +53,16 @@ pub struct Goal {
 impl Goal {
     /// To compute in `pool` of `operator` with `stake` planck, whatever its score.
     pub const fn new(pool: PoolId, operator: AccountId, stake: u128) -> Self {
-        Self { pool, operator, stake, sync_only: false, gatekeeper: false, disabled: false, min_score: None }
+        Self {
+            pool,
+            operator,
+            stake,
+            sync_only: false,
+            unsigned: false,
+            gatekeeper: false,
+            disabled: false,
+            min_score: None,
+        }
     }
 }
 

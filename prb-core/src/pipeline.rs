@@ -11,6 +11,7 @@ pub mod bridge;
 pub mod events;
 pub mod facts;
 pub mod feed;
+pub mod handover;
 pub mod ingest;
 pub mod operate;
 mod repair;
@@ -18,6 +19,7 @@ pub mod worker;
 
 pub use bridge::{Bridge, BridgeBuilder, BridgeError};
 pub use events::{Event, Events};
+pub use handover::{HandoverError, hand_over};
 pub use tokio_util::sync::CancellationToken;
 pub use worker::{Message, Seen, Worker, WorkerStatus};
 

@@ -1,4 +1,5 @@
-//! The six ports: what the core asks of the outside, as object-safe traits with a written contract.
+//! The six ports: what the core asks of the outside, as object-safe traits with a written contract. ([`KeyHandover`] is what
+//! a driver of workers may do besides.)
 //!
 //! `testkit::conform` checks each contract; run it on your own adapter in one line.
 //!
@@ -14,6 +15,7 @@
 
 pub mod chain_state;
 pub mod collateral;
+pub mod handover;
 pub mod sink;
 pub mod source;
 pub mod store;
@@ -21,6 +23,7 @@ pub mod worker;
 
 pub use chain_state::{ChainState, StateError};
 pub use collateral::{CollateralError, CollateralSource};
+pub use handover::KeyHandover;
 pub use sink::{CallResult, JobState, Outcome, SinkError, TxSink, Unsettled};
 pub use source::{
     Answer, BlockSource, ChainIdentity, Genesis, Origin, ParaHead, RelayBatch, SourceError, Tips,

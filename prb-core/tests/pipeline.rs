@@ -16,6 +16,8 @@ mod fakes;
 mod feed;
 #[path = "pipeline/fleet.rs"]
 mod fleet;
+#[path = "pipeline/handover.rs"]
+mod handover;
 #[path = "pipeline/ingest.rs"]
 mod ingest;
 #[path = "pipeline/load.rs"]

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use prb_core::{
     fault::described,
+    handover::{Challenge, ChallengeResponse, Means, SealedKey},
     id::{AccountId, Height},
+    port::KeyHandover,
     port::worker::{
         BlockItem, HeadersRequest, InitRequest, ParaHeadersRequest, RuntimeInfo, SignedEndpoints,
         WorkerDriver, WorkerError, WorkerInfo,
@@ -224,6 +226,32 @@ impl WorkerDriver for PrpcDriver {
 
     fn endpoint(&self) -> String {
         self.endpoint.to_string()
+    }
+}
+
+#[async_trait]
+impl KeyHandover for PrpcDriver {
+    async fn create_challenge(&self, means: Means) -> Result<Challenge, WorkerError> {
+        let method = method::handover(means).create_challenge;
+        self.call(method, request::empty(), |body| reply::challenge(means, body)).await
+    }
+
+    async fn accept_challenge(&self, challenge: Challenge) -> Result<ChallengeResponse, WorkerError> {
+        let Challenge { means, encoded } = challenge;
+        let method = method::handover(means).accept_challenge;
+        self.call(method, request::handover(encoded, None), |body| reply::challenge_response(means, body))
+            .await
+    }
+
+    async fn start_handover(&self, response: ChallengeResponse) -> Result<SealedKey, WorkerError> {
+        let ChallengeResponse { means, encoded, evidence } = response;
+        let method = method::handover(means).start;
+        self.call(method, request::handover(encoded, evidence), |body| reply::sealed_key(means, body)).await
+    }
+
+    async fn receive_key(&self, key: SealedKey) -> Result<(), WorkerError> {
+        let SealedKey { means, encoded, evidence } = key;
+        self.call(method::handover(means).receive, request::handover(encoded, evidence), |_| Ok(())).await
     }
 }
 

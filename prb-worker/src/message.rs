@@ -192,6 +192,17 @@ pub(crate) struct GetEndpointResponse {
     pub(crate) signature: Option<Bytes>,
 }
 
+/// `HandoverChallenge`, `HandoverChallengeResponse`, `HandoverWorkerKey` and their DCAP forms, which are laid out alike.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Handover {
+    /// `encoded_challenge`, `encoded_challenge_handler` or `encoded_worker_key`.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(crate) encoded: Bytes,
+    /// `attestation` (a message, which has the form of bytes) or `la_report`: it is passed on as it came.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub(crate) evidence: Option<Bytes>,
+}
+
 /// `StopOptions`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct StopOptions {

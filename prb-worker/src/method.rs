@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use prb_core::handover::Means;
+
 use crate::options::Options;
 
 /// One method of `PhactoryAPI`.
@@ -63,3 +65,28 @@ pub(crate) const GET_EGRESS_MESSAGES: Method =
 pub(crate) const SIGN_ENDPOINT_INFO: Method = Method::new("SignEndpointInfo", Class::Read).repeatable();
 pub(crate) const TAKE_CHECKPOINT: Method = Method::new("TakeCheckpoint", Class::Work);
 pub(crate) const STOP: Method = Method::new("Stop", Class::Read);
+
+/// The calls of a key handover, in one of their forms. They wait for attestations, and none is made twice.
+pub(crate) struct Handover {
+    pub(crate) create_challenge: Method,
+    pub(crate) accept_challenge: Method,
+    pub(crate) start: Method,
+    pub(crate) receive: Method,
+}
+
+pub(crate) const fn handover(means: Means) -> Handover {
+    match means {
+        Means::Ias => Handover {
+            create_challenge: Method::new("HandoverCreateChallenge", Class::Work),
+            accept_challenge: Method::new("HandoverAcceptChallenge", Class::Work),
+            start: Method::new("HandoverStart", Class::Work),
+            receive: Method::new("HandoverReceive", Class::Work),
+        },
+        Means::Dcap => Handover {
+            create_challenge: Method::new("DcapHandoverCreateChallenge", Class::Work),
+            accept_challenge: Method::new("DcapHandoverAcceptChallenge", Class::Work),
+            start: Method::new("DcapHandoverStart", Class::Work),
+            receive: Method::new("DcapHandoverReceive", Class::Work),
+        },
+    }
+}

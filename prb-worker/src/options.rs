@@ -41,7 +41,8 @@ impl Default for Options {
 pub struct Deadlines {
     /// `GetInfo`, `GetEgressMessages`, `SignEndpointInfo`, `Stop`. Typical: 30 s.
     pub read: Duration,
-    /// Header sync, `DispatchBlocks`, `GetRuntimeInfo` (it may fetch an attestation), `TakeCheckpoint`. Typical: 180 s.
+    /// Header sync, `DispatchBlocks`, `GetRuntimeInfo` (it may fetch an attestation), `TakeCheckpoint`, the calls of a key
+    /// handover (likewise). Typical: 180 s.
     pub work: Duration,
     /// `InitRuntime` and `LoadChainState`, which carry and hash a whole chain state. Typical: 1800 s.
     pub load: Duration,

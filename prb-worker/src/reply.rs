@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes};
 use codec::{Compact, Decode};
 use prb_core::{
+    handover::{Challenge, ChallengeResponse, Means, SealedKey},
     id::{Hash, Height, WorkerKey},
     port::worker::{
         Attestation, Gatekeeper, GatekeeperRole, MemoryUsage, RuntimeInfo, SignedEndpoints, WorkerInfo,
@@ -175,6 +176,29 @@ pub fn signed_endpoints(body: Bytes) -> Result<SignedEndpoints, BadReply> {
 /// `SyncedTo` of `TakeCheckpoint`: the last block in it.
 pub fn checkpoint(body: &[u8]) -> Result<Height, BadReply> {
     synced_to(body)?.ok_or(BadReply::Missing("block number of the checkpoint"))
+}
+
+/// `HandoverChallenge` or its DCAP form.
+pub fn challenge(means: Means, body: Bytes) -> Result<Challenge, BadReply> {
+    let (encoded, _) = handover("encoded_challenge", body)?;
+    Ok(Challenge { means, encoded })
+}
+
+/// `HandoverChallengeResponse` or its DCAP form.
+pub fn challenge_response(means: Means, body: Bytes) -> Result<ChallengeResponse, BadReply> {
+    let (encoded, evidence) = handover("encoded_challenge_handler", body)?;
+    Ok(ChallengeResponse { means, encoded, evidence })
+}
+
+/// `HandoverWorkerKey` or its DCAP form.
+pub fn sealed_key(means: Means, body: Bytes) -> Result<SealedKey, BadReply> {
+    let (encoded, evidence) = handover("encoded_worker_key", body)?;
+    Ok(SealedKey { means, encoded, evidence })
+}
+
+fn handover(field: &'static str, body: Bytes) -> Result<(Bytes, Option<Bytes>), BadReply> {
+    let message::Handover { encoded, evidence } = protobuf(body)?;
+    if encoded.is_empty() { Err(BadReply::Missing(field)) } else { Ok((encoded, evidence)) }
 }
 
 /// `PrpcError`, none if the body is not one.

@@ -148,6 +148,11 @@ pub fn endpoints(endpoints: &[String]) -> Body {
     Body::of(&message::SignEndpointsRequest { encoded_endpoints: endpoints.encode().into() })
 }
 
+/// `HandoverChallenge`, `HandoverChallengeResponse`, `HandoverWorkerKey` or their DCAP forms.
+pub fn handover(encoded: Bytes, evidence: Option<Bytes>) -> Body {
+    Body::of(&message::Handover { encoded, evidence })
+}
+
 /// `StopOptions`.
 pub fn stop(remove_checkpoints: bool) -> Body {
     Body::of(&message::StopOptions { remove_checkpoints })

@@ -4,12 +4,16 @@
 use codec::{Compact, DecodeAll, Encode};
 use prb_core::{
     Bytes,
+    handover::Means,
     id::{Hash, Height, WorkerKey},
     port::worker::{Attestation, Gatekeeper, GatekeeperRole, MemoryUsage, WorkerInfo},
     testkit::conform::worker::vectors::*,
     types::message::{EgressMessages, MessageOrigin},
 };
-use prb_worker::reply::{self, BadReply};
+use prb_worker::{
+    reply::{self, BadReply},
+    request,
+};
 
 fn unhex(text: &str) -> Vec<u8> {
     hex::decode(text).unwrap()
@@ -270,4 +274,44 @@ fn counters_are_read() {
     assert_eq!(reply::synced_to(&[]), Ok(Some(Height(0))));
     assert_eq!(reply::headers_synced_to(&unhex("08671002")), Ok((Some(Height(103)), Some(Height(2)))));
     assert_eq!(reply::checkpoint(&unhex("0802")), Ok(Height(2)));
+}
+
+#[test]
+fn v3_f89_what_one_worker_says_for_the_other_is_passed_on_as_it_came() {
+    let handler = [7; 90];
+    // An attestation with a field that is not known here.
+    let attestation =
+        [number(1, 1), field(2, "\"dcap\""), field(5, [1, 2, 3]), number(4, 99), field(77, "new")].concat();
+    for means in [Means::Ias, Means::Dcap] {
+        let body: Bytes = [field(1, handler), field(2, &attestation)].concat().into();
+        let response = reply::challenge_response(means, body.clone()).unwrap();
+        assert_eq!((response.means, &response.encoded[..]), (means, &handler[..]));
+        assert_eq!(request::handover(response.encoded, response.evidence).parts().concat(), body);
+        let key = reply::sealed_key(means, body.clone()).unwrap();
+        assert_eq!(request::handover(key.encoded, key.evidence).parts().concat(), body);
+        // Development workers attest nothing.
+        let bare: Bytes = field(1, handler).into();
+        let response = reply::challenge_response(means, bare.clone()).unwrap();
+        assert_eq!(response.evidence, None);
+        assert_eq!(request::handover(response.encoded, None).parts().concat(), bare);
+        let challenge = reply::challenge(means, bare.clone()).unwrap();
+        assert_eq!(request::handover(challenge.encoded, None).parts().concat(), bare);
+    }
+}
+
+#[test]
+fn v3_f89_an_answer_without_what_it_is_for_is_none() {
+    let evidence: Bytes = field(2, "report").into();
+    let challenge = reply::challenge(Means::Ias, Bytes::new());
+    assert_eq!(challenge.unwrap_err(), BadReply::Missing("encoded_challenge"));
+    let response = reply::challenge_response(Means::Ias, evidence.clone());
+    assert_eq!(response.unwrap_err(), BadReply::Missing("encoded_challenge_handler"));
+    assert_eq!(
+        reply::sealed_key(Means::Dcap, evidence).unwrap_err(),
+        BadReply::Missing("encoded_worker_key")
+    );
+    assert!(matches!(
+        reply::sealed_key(Means::Dcap, field(1, [])[..1].to_vec().into()),
+        Err(BadReply::Protobuf(_))
+    ));
 }

@@ -11,7 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use network_args::NetworkArgs;
 use prb_devnet::{
     network::{Devnet, Solo},
-    worker::{Fleet, FleetConfig, WorkerConfig, WorkerServer},
+    pccs::PccsStub,
+    worker::{AttestationMode, Fleet, FleetConfig, WorkerConfig, WorkerServer},
 };
 use std::{
     io::{IsTerminal, Write},
@@ -20,6 +21,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::net::TcpListener;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// A development network for prb: a relay chain, a parachain and TEE workers that validate everything they are fed.
@@ -33,6 +35,7 @@ pub(crate) struct Cli {
 const AFTER_HELP: &str = "\
 Examples:
   prb-devnet demo --workers 20 --json demo.json
+  prb-devnet demo --dcap
   prb-devnet up --block-time-ms 1000
   prb-devnet chain --challenge-deadline 10 --cool-down 300 --upgrade-at 200
   prb-devnet bench data --json bench.json
@@ -69,6 +72,9 @@ struct ChainArgs {
     /// Address of a port that takes orders for the chains; a GET lists them. For development only.
     #[arg(long, value_name = "ADDRESS", conflicts_with = "solo")]
     control: Option<SocketAddr>,
+    /// Address of a PCCS that vouches for every worker that attests with DCAP (`prb-devnet worker --dcap`).
+    #[arg(long, value_name = "ADDRESS")]
+    pccs: Option<SocketAddr>,
     #[command(flatten)]
     network: NetworkArgs,
 }
@@ -87,6 +93,9 @@ struct WorkerArgs {
     /// Its benchmark score; the chain lets no worker compute below 50.
     #[arg(long, value_name = "SCORE", default_value_t = 800)]
     score: u32,
+    /// It attests with DCAP: prb.toml must name a PCCS in `attestation.pccs_url` (`prb-devnet chain --pccs`).
+    #[arg(long, conflicts_with = "light")]
+    dcap: bool,
     /// Run so many light workers instead, at the paths /0, /1, ...: they believe what they are fed, keep nothing at exit,
     /// and have the same keys every time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5000), conflicts_with = "data_dir")]
@@ -108,6 +117,9 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
 
 async fn chain(args: ChainArgs) -> anyhow::Result<()> {
     start_logs(std::io::stderr);
+    if let Some(address) = args.pccs {
+        say(&format!("PCCS        {}", start_pccs(address).await?));
+    }
     if args.solo {
         let chain = Arc::new(Solo::new(args.network.config()).context("starting the chain")?);
         let node = chain.serve(local(args.para_port)).await.context(in_use("para", args.para_port))?;
@@ -147,6 +159,7 @@ async fn worker(args: WorkerArgs) -> anyhow::Result<()> {
     }
     let config = WorkerConfig {
         score: args.score,
+        attestation: if args.dcap { AttestationMode::Dcap } else { AttestationMode::None },
         data_dir: args.data_dir.clone(),
         checkpoint_interval: Some(CHECKPOINT_INTERVAL),
         ..WorkerConfig::default()
@@ -161,6 +174,19 @@ async fn worker(args: WorkerArgs) -> anyhow::Result<()> {
         worker.stop().await;
     }
     Ok(())
+}
+
+/// Starts a PCCS that serves as long as the program runs; where its addresses begin.
+async fn start_pccs(address: SocketAddr) -> anyhow::Result<String> {
+    let listening = || format!("opening {address} for the PCCS; is another program there?");
+    let listener = TcpListener::bind(address).await.with_context(listening)?;
+    let url = format!("http://{}/sgx/certification/v4", listener.local_addr()?);
+    tokio::spawn(async move {
+        if let Err(error) = PccsStub::default().serve(listener).await {
+            tracing::error!(%error, "the PCCS ended");
+        }
+    });
+    Ok(url)
 }
 
 fn in_use(which: &str, port: u16) -> String {

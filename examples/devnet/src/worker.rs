@@ -10,6 +10,8 @@
 mod egress;
 mod identity;
 mod keys;
+mod local_report;
+mod quote;
 
 pub mod config;
 pub mod error;

@@ -80,6 +80,16 @@ fn the_demo_brings_workers_to_work_and_reports_it() {
 }
 
 #[test]
+fn v3_f22_the_demo_brings_workers_that_attest_with_dcap_to_work() {
+    let output = run(&["demo", "--workers", "1", "--dcap", "--set-changes", "0", "--block-time-ms", "60"]);
+    let (out, err) = (told(&output.stdout), told(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{out}{err}");
+    assert!(out.contains("workers attest with DCAP, PCCS http://127.0.0.1:"), "{out}");
+    assert!(out.contains("dev-01: Working, "), "{out}");
+    assert_eq!(err, "", "nothing here needs a person's eye");
+}
+
+#[test]
 fn a_demo_that_is_late_says_why_and_still_reports() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("demo.json");
@@ -121,7 +131,10 @@ fn data_of_another_run_is_refused_at_once() {
 
 #[test]
 fn arguments_that_make_no_sense_are_exit_code_2() {
-    for args in [&["demo", "--workers", "0"][..], &["demo", "--block-time-ms", "0"], &["nothing"], &[]] {
+    let speed = ["demo", "--block-time-ms", "0"];
+    for args in
+        [&["demo", "--workers", "0"][..], &speed, &["demo", "--pccs", "127.0.0.1:0"], &["nothing"], &[]]
+    {
         assert_eq!(run(args).status.code(), Some(2), "{args:?}");
     }
 }

@@ -3,6 +3,8 @@
 
 #[path = "e2e/asked.rs"]
 mod asked;
+#[path = "e2e/attest.rs"]
+mod attest;
 #[path = "e2e/between.rs"]
 mod between;
 #[path = "e2e/calls.rs"]
@@ -19,6 +21,8 @@ mod feeds;
 mod hostile;
 #[path = "e2e/lies.rs"]
 mod lies;
+#[path = "e2e/metered.rs"]
+mod metered;
 #[path = "e2e/outages.rs"]
 mod outages;
 #[path = "e2e/plain.rs"]

@@ -10,6 +10,8 @@ mod blocks;
 mod endpoints;
 #[path = "worker_rules/fast_sync.rs"]
 mod fast_sync;
+#[path = "worker_rules/handover.rs"]
+mod handover;
 #[path = "worker_rules/init.rs"]
 mod init;
 #[path = "worker_rules/messages.rs"]

@@ -71,7 +71,7 @@ pub enum PoolCommand {
         /// What you call it.
         #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
-        /// Only keep its workers in step with the chain.
+        /// Only keep its workers in step with the chain, and carry the messages of those that are registered.
         #[arg(long)]
         sync_only: bool,
         /// Send nothing to its workers yet.
@@ -136,7 +136,7 @@ pub struct PoolSetArgs {
     /// What you call it.
     #[arg(long)]
     pub name: Option<String>,
-    /// Only keep its workers in step with the chain.
+    /// Only keep its workers in step with the chain, and carry the messages of those that are registered.
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub sync_only: Option<bool>,
     /// Output.
@@ -161,7 +161,7 @@ pub enum WorkerCommand {
         /// with --sync-only or --gatekeeper, nor in a pool that was added with --sync-only.
         #[arg(long, default_value = "0", hide_default_value = true)]
         stake: String,
-        /// Only keep it in step with the chain.
+        /// Only keep it in step with the chain, and carry its messages if it is registered.
         #[arg(long)]
         sync_only: bool,
         /// It is a gatekeeper: register it, and never add it to the pool.
@@ -204,6 +204,12 @@ pub enum WorkerCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Give a worker's key to another worker program on the same machine, which takes its place on chain.
+    ///
+    /// The new one has the old one's registration, score, pool, session, stake and messages then: nothing is registered
+    /// again, and nothing is stopped on chain. So a new version of pRuntime takes over from the one before it.
+    #[command(after_long_help = HANDOVER_STEPS)]
+    Handover(HandoverArgs),
     /// Remove a worker. What it does on chain is not touched.
     Remove {
         /// Its name.
@@ -212,6 +218,44 @@ pub enum WorkerCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+}
+
+const HANDOVER_STEPS: &str = "\
+Steps:
+  1. Let OLD be at work and at the tip, and start the new program beside it, at another port of the same machine.
+  2. prb worker disable rack1-07
+  3. prb worker handover rack1-07 http://10.0.0.17:8001
+     The entry rack1-07 is at the new address from then on; the old program is stopped.
+  4. prb worker enable rack1-07
+     The bridge initialises the new program and feeds it from the block that registered the key.
+
+Where NEW is in the inventory too, disable it as well: both entries stay as they are, enable NEW and remove OLD.
+
+What is refused, before anything is asked of either: a worker that is enabled here or that somebody feeds (each worker
+takes one call at a time, from one program); an OLD without a key or far behind the chain; a NEW of another network, or one
+that is registered itself, for it loses its own key. A program that was not initialised yet does not say what key it has:
+take one that never was at work. The workers have conditions of their own: the same machine, and a NEW that the chain
+allowed later than OLD.
+
+The key is encrypted by the one enclave for the other. Until NEW has it nothing has changed, and the command may be
+repeated. Afterwards never feed OLD again: two workers with one key harm each other.";
+
+/// Which workers, and how.
+#[derive(Clone, Debug, Args)]
+pub struct HandoverArgs {
+    /// The worker that has the key: a name of the inventory, or the base URL of its private port.
+    pub old: String,
+    /// The worker that gets it: likewise.
+    pub new: String,
+    /// Only check whether it can be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long to watch first that nobody feeds either of them. A chain at work moves a worker within 12 s.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(..=600))]
+    pub watch: u64,
+    /// Output.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// What is changed of a worker.
@@ -234,7 +278,7 @@ pub struct WorkerSetArgs {
     /// and never a lower one.
     #[arg(long)]
     pub stake: Option<String>,
-    /// Only keep it in step with the chain.
+    /// Only keep it in step with the chain, and carry its messages if it is registered.
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub sync_only: Option<bool>,
     /// It is a gatekeeper: register it, and never add it to the pool.

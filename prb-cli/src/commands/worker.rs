@@ -33,6 +33,10 @@ pub fn worker(config: &Config, command: WorkerCommand, out: &mut dyn Write) -> R
         }
         WorkerCommand::Enable { names, output } => (enabled(names, true), output),
         WorkerCommand::Disable { names, output } => (enabled(names, false), output),
+        WorkerCommand::Handover(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            return runtime.block_on(super::handover(config, &inventory, &args, out));
+        }
         WorkerCommand::Remove { name, output } => (vec![Change::RemoveWorker(name)], output),
         WorkerCommand::List(output) => {
             let snapshot = inventory.snapshot()?;

@@ -18,7 +18,7 @@ pub enum Stage {
     Initializing,
     /// It catches up with the chain.
     Syncing,
-    /// At the tip; nothing else is wanted.
+    /// At the tip; nothing else is wanted, but that its messages get through.
     SyncOnly,
     /// It is not registered, or not for this pool's owner.
     Registering,

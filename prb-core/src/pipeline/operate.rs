@@ -246,7 +246,7 @@ impl Operate {
             metrics::counter!("prb_calls_undone_total", "call" => undone.name()).increment(1);
         }
         let is_current = facts.block >= settled;
-        let posts = info.pending_messages > 0 && !goal.sync_only && is_current && facts.entry.is_some();
+        let posts = info.pending_messages > 0 && !goal.unsigned && is_current && facts.entry.is_some();
         self.facts = Some(facts);
         if let Some(action) = action {
             let call = match action {

@@ -1,5 +1,6 @@
 //! A model worker that enforces a pRuntime's rules on what it is sent.
 
+mod handover;
 mod machine;
 
 use super::hook::Hook;

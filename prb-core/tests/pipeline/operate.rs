@@ -352,6 +352,38 @@ async fn workers_that_only_sync_send_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn v3_f28_a_worker_that_only_syncs_has_its_messages_carried_once_the_chain_knows_it() {
+    let chain = FakeChain::builder(1).challenge_every(2).build();
+    chain.advance(25);
+    let world = World::new(chain);
+    let fake = FakeWorker::new("w");
+    let bridge = world.bridge(1, &[&fake]).await;
+    let _pulse = world.chain.pulse(BLOCK);
+    all_working(&bridge, &[&fake], AGES).await;
+    let name = WorkerName::new("w").unwrap();
+    let only_synced = Goal { sync_only: true, ..worker("w").goal };
+
+    // What it computes with is left alone, and its heartbeats arrive.
+    bridge.change_worker(&name, only_synced.clone()).unwrap();
+    let other_calls = || world.sink.calls().iter().filter(|call| call.1 != "sync_offchain_message").count();
+    let (taken, others) = (world.chain.taken(&own(&fake)), other_calls());
+    world.chain.prompt(own(&fake), 5);
+    eventually("its messages are taken", AGES, || world.chain.taken(&own(&fake)) >= taken + 10).await;
+    assert_eq!(stage_of(&bridge, &fake), Some(Stage::SyncOnly));
+    assert_eq!(other_calls(), others);
+
+    // Where nobody can sign, nothing is tried.
+    bridge.change_worker(&name, Goal { unsigned: true, ..only_synced }).unwrap();
+    tokio::time::sleep(seconds(300)).await;
+    let sent = world.sink.calls().len();
+    world.chain.prompt(own(&fake), 5);
+    tokio::time::sleep(seconds(600)).await;
+    assert_eq!(world.sink.calls().len(), sent);
+    assert_eq!(bridge.workers_status()[0].trouble, None);
+    bridge.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_workers_that_speak_for_one_sender_share_its_sequence() {
     let world = quiet();
     let fakes = ["a", "b"].map(|name| FakeWorker::new(name).speaks_for(MessageOrigin::Gatekeeper));

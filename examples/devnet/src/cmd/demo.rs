@@ -3,7 +3,7 @@
 use super::{
     NetworkArgs, counted, interrupted, local,
     progress::{Above, Progress, worker_line},
-    say, start_logs,
+    say, start_logs, start_pccs,
 };
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -15,11 +15,12 @@ use prb_cli::{
 use prb_core::{lifecycle::Stage, pipeline::WorkerStatus, port::Cursor};
 use prb_devnet::{
     network::Devnet,
-    worker::{NodeStore, WorkerConfig, WorkerHandle, WorkerServer},
+    worker::{AttestationMode, NodeStore, WorkerConfig, WorkerHandle, WorkerServer},
 };
 use serde_json::{Value, json};
 use std::{
     io::ErrorKind,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -48,6 +49,12 @@ pub(crate) struct DemoArgs {
     /// Authority-set changes the bridge must have crossed before the demo counts as done.
     #[arg(long, value_name = "N", default_value_t = 2)]
     set_changes: u64,
+    /// The workers attest with DCAP, and a PCCS of the demo's own vouches for them.
+    #[arg(long)]
+    dcap: bool,
+    /// Address of that PCCS, for others to ask it too; without it, it takes a free port.
+    #[arg(long, value_name = "ADDRESS", requires = "dcap")]
+    pccs: Option<SocketAddr>,
     #[command(flatten)]
     network: NetworkArgs,
 }
@@ -75,13 +82,22 @@ pub(crate) async fn run(args: DemoArgs, afterwards: Afterwards) -> anyhow::Resul
     let para = network.serve_para(local(0)).await.context("serving the parachain")?;
     // Equal states of many workers take the room of one.
     let nodes = NodeStore::default();
+    let attestation = if args.dcap { AttestationMode::Dcap } else { AttestationMode::None };
     let mut workers = Vec::new();
     for _ in 0..args.workers {
-        let config = WorkerConfig { score: args.score, nodes: nodes.clone(), ..WorkerConfig::default() };
+        let nodes = nodes.clone();
+        let config = WorkerConfig { score: args.score, attestation, nodes, ..WorkerConfig::default() };
         workers.push(WorkerServer::start(config, local(0)).await.context("starting a dev worker")?);
     }
     let count = counted(args.workers.into(), "dev worker");
     say(&format!("relay chain {}, parachain {}, {count}", relay.url(), para.url()));
+    let pccs = match args.dcap {
+        true => Some(start_pccs(args.pccs.unwrap_or(local(0))).await?),
+        false => None,
+    };
+    if let Some(url) = &pccs {
+        say(&format!("workers attest with DCAP, PCCS {url}"));
+    }
 
     let (halt, halted) = tokio::sync::oneshot::channel::<()>();
     let mut chains =
@@ -93,6 +109,7 @@ pub(crate) async fn run(args: DemoArgs, afterwards: Afterwards) -> anyhow::Resul
     config.chain.start = start_of(&network);
     config.transactions.gather_ms = 100;
     config.inventory = declared(&workers);
+    config.attestation.pccs_url = pccs;
     let deployment = Deployment::start(&config).await.context("starting the bridge")?;
 
     let progress = Progress::new(begun, bars);

@@ -20,6 +20,8 @@ pub struct WorkerConfig {
     pub attestation: AttestationMode,
     /// What stands for the enclave's measurement: it ends attestations, and the chain may allow it.
     pub measurement: Vec<u8>,
+    /// The machine it is on: keys are handed over within one only.
+    pub machine: String,
     /// Iterations per six seconds of chain time, which is the score the chain computes from a
     /// benchmark report.
     pub score: u32,
@@ -43,6 +45,7 @@ impl Default for WorkerConfig {
             version: Version::CURRENT,
             attestation: AttestationMode::None,
             measurement: Vec::new(),
+            machine: String::new(),
             score: 800,
             features: [8, 1],
             data_dir: None,
@@ -55,8 +58,8 @@ impl Default for WorkerConfig {
 
 /// Kind of enclave the worker pretends to run in.
 ///
-/// Dev attestations carry, where the real ones have a report, BLAKE2b-256 of the registration info,
-/// and an sr25519 signature of these 32 bytes by the worker's key.
+/// Dev attestations carry BLAKE2b-256 of the registration info where the real ones do, and an sr25519
+/// signature of these 32 bytes by the worker's key where the real ones have that of an enclave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AttestationMode {
     /// No enclave: only "no provider" works.
@@ -64,7 +67,7 @@ pub enum AttestationMode {
     None,
     /// EPID enclave: `SgxIas { ra_report: digest, signature, raw_signing_cert: measurement }`.
     Ias,
-    /// DCAP enclave (2.2.0 and later): `SgxDcap { quote: digest ++ signature ++ measurement, collateral: None }`.
+    /// DCAP enclave (2.2.0 and later): `SgxDcap { quote, collateral: None }`, the quote in the layout of real ones.
     Dcap,
 }
 

@@ -1,6 +1,8 @@
 //! The worker's key: where it came from, what is sealed with it, and how it signs.
 
 use codec::{Decode, Encode};
+use curve25519_dalek::{ristretto::CompressedRistretto, scalar::Scalar};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use sp_core::{H256, Pair, sr25519};
 
 use super::error::{Error, Result};
@@ -42,6 +44,42 @@ impl Identity {
         self.0.to_raw_vec()
     }
 
+    /// Whether `signature` is that of `key` over `message`.
+    pub(crate) fn signed(key: &Key, message: &[u8], signature: &[u8]) -> bool {
+        sr25519::Signature::try_from(signature).is_ok_and(|signature| {
+            sr25519::Pair::verify(&signature, message, &sr25519::Public::from_raw(*key))
+        })
+    }
+
+    /// What this key and that of the other side have in common and nobody else can know: secret times public point of
+    /// the Ristretto group, compressed.
+    fn agree(&self, other: &Key) -> Result<[u8; 32]> {
+        let bad = || Error::app("EcdhInvalidPublicKey");
+        let mut scalar = [0; 32];
+        scalar.copy_from_slice(&self.secret()[..32]);
+        let scalar = Option::<Scalar>::from(Scalar::from_canonical_bytes(scalar)).ok_or_else(bad)?;
+        let point = CompressedRistretto(*other).decompress().ok_or_else(bad)?;
+        Ok((scalar * point).compress().to_bytes())
+    }
+
+    /// Encrypts for the holder of `other`. The nonce must not be used twice between these two.
+    pub(crate) fn encrypt(&self, other: &Key, nonce: [u8; 12], mut text: Vec<u8>) -> Result<Vec<u8>> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        cipher(&self.agree(other)?)?
+            .seal_in_place_append_tag(nonce, Aad::empty(), &mut text)
+            .map_err(|_| Error::app("Encrypt failed"))?;
+        Ok(text)
+    }
+
+    /// Decrypts what the holder of `other` encrypted for this key.
+    pub(crate) fn decrypt(&self, other: &Key, nonce: [u8; 12], mut text: Vec<u8>) -> Result<Vec<u8>> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let plain = cipher(&self.agree(other)?)?
+            .open_in_place(nonce, Aad::empty(), &mut text)
+            .map_err(|_| Error::app("Decrypt failed"))?;
+        Ok(plain.to_vec())
+    }
+
     /// Signs bytes as they are.
     #[must_use]
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
@@ -53,6 +91,12 @@ impl Identity {
     pub(crate) fn sign_kind(&self, kind: u8, message: &[u8]) -> Vec<u8> {
         self.sign(&[&[RESERVED, kind], message].concat())
     }
+}
+
+/// AES-256-GCM.
+fn cipher(key: &[u8; 32]) -> Result<LessSafeKey> {
+    let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| Error::app("Bad key length"))?;
+    Ok(LessSafeKey::new(key))
 }
 
 /// What the worker seals to its machine: it survives a restart, even one that loses all state.
@@ -91,5 +135,26 @@ impl Sealed {
             )));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v3_f89_what_is_encrypted_for_one_key_opens_with_that_key_only() {
+        let [sender, receiver, other] = [1, 2, 3].map(|seed| Identity::from_seed(&[seed; 32]).unwrap());
+        assert_eq!(sender.agree(&receiver.public()), receiver.agree(&sender.public()));
+        let sealed = sender.encrypt(&receiver.public(), [7; 12], sender.secret()).unwrap();
+        assert_eq!(sealed.len(), 64 + 16);
+        let secret = sender.secret();
+        assert!(!sealed.windows(8).any(|part| secret.windows(8).any(|plain| plain == part)));
+        assert_eq!(receiver.decrypt(&sender.public(), [7; 12], sealed.clone()), Ok(secret.clone()));
+        assert_eq!(Identity::from_seed(&secret).unwrap().public(), sender.public());
+        let failed = Err(Error::app("Decrypt failed"));
+        assert_eq!(other.decrypt(&sender.public(), [7; 12], sealed.clone()), failed);
+        assert_eq!(receiver.decrypt(&sender.public(), [8; 12], sealed.clone()), failed);
+        assert!(receiver.decrypt(&[0xff; 32], [7; 12], sealed).is_err());
     }
 }

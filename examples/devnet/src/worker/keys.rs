@@ -59,6 +59,11 @@ pub(crate) fn consensus_version() -> Vec<u8> {
     plain("PhalaRegistry", "PRuntimeConsensusVersion")
 }
 
+/// Block at which a program was allowed.
+pub(crate) fn allowed_at(measurement: &[u8]) -> Vec<u8> {
+    map("PhalaRegistry", "PRuntimeAddedAt", &measurement.encode())
+}
+
 pub(crate) fn allow_list() -> Vec<u8> {
     plain("PhalaRegistry", "PRuntimeAllowList")
 }

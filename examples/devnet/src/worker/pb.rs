@@ -347,6 +347,26 @@ pub struct HandoverWorkerKey {
     pub attestation: Option<Attestation>,
 }
 
+/// [`HandoverChallengeResponse`] with a report for the same machine.
+#[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DcapHandoverChallengeResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub encoded_challenge_handler: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub la_report: Vec<u8>,
+}
+
+/// [`HandoverWorkerKey`] with a report for the same machine.
+#[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DcapHandoverWorkerKey {
+    #[prost(bytes = "vec", tag = "1")]
+    pub encoded_worker_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub la_report: Vec<u8>,
+}
+
 /// Proxies of the worker.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(default)]

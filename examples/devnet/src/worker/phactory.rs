@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod endpoints;
+mod handover;
 mod info;
 mod init;
 mod runtime;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::endpoints::Endpoints;
+use self::handover::Handover;
 use self::runtime::Runtime;
 use super::config::WorkerConfig;
 use super::error::{Error, NOT_INITIALIZED, Result};
@@ -51,6 +53,7 @@ pub struct Phactory {
     runtime: Option<Runtime>,
     can_load_chain_state: bool,
     endpoints: Endpoints,
+    handover: Handover,
     network: Option<pb::NetworkConfig>,
     /// Block number and bytes, oldest first.
     checkpoints: VecDeque<(u32, Arc<[u8]>)>,
@@ -69,6 +72,7 @@ impl Phactory {
             runtime: None,
             can_load_chain_state: true,
             endpoints: Endpoints::default(),
+            handover: Handover::default(),
             network: None,
             checkpoints: VecDeque::new(),
             last_checkpoint: now,
@@ -92,6 +96,7 @@ impl Phactory {
         self.runtime = None;
         self.can_load_chain_state = true;
         self.endpoints = Endpoints::default();
+        self.handover = Handover::default();
         self.network = None;
         self.started = self.now;
         self.last_checkpoint = self.now;
@@ -156,6 +161,14 @@ impl Phactory {
             }),
             // No cluster is ever deployed to a dev worker: the answer's only field stays absent.
             "GetClusterInfo" => call.run(|_: &pb::Empty| self.runtime().map(|_| pb::Empty {})),
+            "HandoverCreateChallenge" => call.run(|_: &pb::Empty| self.create_challenge()),
+            "HandoverAcceptChallenge" => call.run(|request| self.accept_challenge(request)),
+            "HandoverStart" => call.run(|request| self.start_handover(request)),
+            "HandoverReceive" => call.run(|request| self.receive_key(request)),
+            "DcapHandoverCreateChallenge" => call.run(|_: &pb::Empty| self.create_dcap_challenge()),
+            "DcapHandoverAcceptChallenge" => call.run(|request| self.accept_dcap_challenge(request)),
+            "DcapHandoverStart" => call.run(|request| self.start_dcap_handover(request)),
+            "DcapHandoverReceive" => call.run(|request| self.receive_dcap_key(request)),
             "Statistics" => call.run(|_: &pb::Empty| Ok(self.statistics())),
             "LoadStorageProof" => call.run(|_: &pb::StorageProof| {
                 Err::<pb::Empty, _>(Error::app("Can not load storage proof when safe_mode_level < 2"))

@@ -207,6 +207,64 @@ pub enum WorkingReportEvent {
     },
 }
 
+/// What a worker that gives its key away wants to see answered.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct HandoverChallenge {
+    pub sgx_target_info: Vec<u8>,
+    pub block_number: u32,
+    /// Timestamp of that block, milliseconds.
+    pub now: u64,
+    pub dev_mode: bool,
+    pub nonce: [u8; 32],
+}
+
+/// The answer, with the key to encrypt for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ChallengeHandlerInfo {
+    pub challenge: HandoverChallenge,
+    pub sgx_local_report: Vec<u8>,
+    pub ecdh_pubkey: Key,
+}
+
+/// [`HandoverChallenge`] between workers that attest with DCAP.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DcapHandoverChallenge {
+    pub sgx_target_info: Vec<u8>,
+    pub block_number: u32,
+    /// Timestamp of that block, milliseconds.
+    pub now: u64,
+    pub dev_mode: bool,
+    pub nonce: [u8; 32],
+    /// Wall clock, seconds since 1970.
+    pub ntp_time_secs: u64,
+}
+
+/// [`ChallengeHandlerInfo`] between workers that attest with DCAP.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DcapChallengeHandlerInfo {
+    pub challenge: DcapHandoverChallenge,
+    pub ecdh_pubkey: Key,
+}
+
+/// A 64-byte secret, encrypted for one receiver.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct EncryptedKey {
+    /// Of the sender.
+    pub ecdh_pubkey: Key,
+    /// AES-256-GCM, the tag appended.
+    pub encrypted_key: Vec<u8>,
+    pub iv: [u8; 12],
+}
+
+/// A worker's key on its way to another worker.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct EncryptedWorkerKey {
+    pub genesis_block_hash: H256,
+    pub para_id: u32,
+    pub dev_mode: bool,
+    pub encrypted_key: EncryptedKey,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub enum EndpointType {
     I2p,

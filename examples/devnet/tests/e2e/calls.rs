@@ -2,6 +2,7 @@
 
 use codec::{Decode, Encode};
 use prb_devnet::chain::Chain;
+use prb_devnet::runtime::para::types::{AttestationReport, Collateral, SgxV30QuoteCollateral};
 use prb_devnet::runtime::para::{RuntimeCall, UncheckedExtrinsic, mq, registry, stake_pool};
 use std::collections::BTreeMap;
 
@@ -50,6 +51,27 @@ pub fn once_each(chain: &Chain) -> BTreeMap<&'static str, u32> {
         *kinds.entry(kind).or_default() += 1;
     }
     kinds
+}
+
+/// The collateral of every registration with a DCAP quote; none where there was none.
+pub fn collateral(chain: &Chain) -> Vec<Option<SgxV30QuoteCollateral>> {
+    let extrinsics = (1..=chain.best().header.number)
+        .flat_map(|number| chain.block_at(number).unwrap().extrinsics.clone());
+    let calls = extrinsics.map(|raw| UncheckedExtrinsic::decode(&mut &raw[..]).unwrap().function);
+    let calls = calls.flat_map(|call| match call {
+        RuntimeCall::Utility(
+            pallet_utility::Call::force_batch { calls } | pallet_utility::Call::batch { calls },
+        ) => calls,
+        call => vec![call],
+    });
+    let collateral = calls.filter_map(|call| match call {
+        RuntimeCall::PhalaRegistry(registry::Call::register_worker_v2 {
+            attestation: Some(AttestationReport::SgxDcap { collateral, .. }),
+            ..
+        }) => Some(collateral.map(|Collateral::SgxV30(collateral)| collateral)),
+        _ => None,
+    });
+    collateral.collect()
 }
 
 /// Registrations in these extrinsics.

@@ -1,6 +1,7 @@
 //! Registration info and attestation.
 
 use codec::Decode;
+use prb_core::attestation::{PckCa, PlatformKind, lacks};
 use prb_devnet::worker::pb;
 use prb_devnet::worker::scale::*;
 use prb_devnet::worker::{AttestationMode, Error, WorkerConfig};
@@ -44,14 +45,20 @@ fn an_ias_attestation_commits_to_the_registration_info_and_is_signed_by_the_work
 
 #[test]
 fn a_dcap_attestation_has_no_collateral() {
-    let config = WorkerConfig { attestation: AttestationMode::Dcap, ..seeded() };
+    let config = WorkerConfig { attestation: AttestationMode::Dcap, measurement: vec![4; 2], ..seeded() };
     let mut solo = Solo::start(config, Some(AttestationProvider::Dcap));
     let reply = runtime_info(&mut solo.worker, &pb::GetRuntimeInfoRequest::default());
     let report = reply.attestation.unwrap().encoded_report;
+    let encoded = report.clone();
     let report = Option::<AttestationReport>::decode(&mut &report[..]).unwrap();
     let Some(AttestationReport::SgxDcap { quote, collateral: None }) = report else { panic!() };
-    assert_eq!(quote.len(), 96);
-    assert_eq!(quote[..32], blake2_256(&reply.encoded_runtime_info));
+    let digest = blake2_256(&reply.encoded_runtime_info);
+    assert_eq!((&quote[..2], &quote[368..400]), (&[3, 0][..], &digest[..]));
+    let signature = sr25519::Signature::try_from(&quote[436..500]).unwrap();
+    assert!(sr25519::Pair::verify(&signature, digest, &sr25519::Public::from_raw(solo.pubkey())));
+    assert_eq!(quote[1012..1018], [2, 0, 4, 4, 5, 0], "measurement, and that certificates follow");
+    let kind = PlatformKind { fmspc: [0x00, 0x90, 0x6e, 0xa1, 0x00, 0x00], ca: PckCa::Processor };
+    assert_eq!(lacks(&encoded), Ok(Some(kind)), "as the bridge reads it");
 }
 
 #[test]

@@ -45,6 +45,13 @@ pub(super) struct Machine {
     pub(super) version: String,
     /// Senders it speaks for besides itself.
     pub(super) others: Vec<MessageOrigin>,
+    /// A key that it got and uses from its next start on.
+    pub(super) given: Option<WorkerKey>,
+    /// How many challenges it made, and whether the last one is still to be answered.
+    pub(super) challenges: u32,
+    pub(super) challenged: bool,
+    /// It answered a challenge and gets a key now.
+    pub(super) accepted: bool,
     /// Start block and parachain that its key was sealed with.
     pub(super) sealed: Option<(Hash, u32)>,
     pub(super) can_load: bool,
@@ -77,6 +84,10 @@ impl Machine {
             key,
             version,
             others: Vec::new(),
+            given: None,
+            challenges: 0,
+            challenged: false,
+            accepted: false,
             sealed: None,
             can_load: true,
             loaded: Height(0),
@@ -108,7 +119,7 @@ impl Machine {
             others: self.others.clone(),
             sealed: self.sealed,
             dev_mode: self.dev_mode,
-            ..Self::new(self.key, self.version.clone())
+            ..Self::new(self.given.unwrap_or(self.key), self.version.clone())
         }
     }
 

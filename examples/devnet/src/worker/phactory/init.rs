@@ -14,7 +14,7 @@ use super::super::scale::{
 };
 use super::super::state::ChainState;
 use super::super::sync::Synchronizer;
-use super::super::{keys, pb};
+use super::super::{keys, pb, quote};
 use super::runtime::{Runtime, read};
 use super::{Phactory, scale, scale_opt};
 
@@ -143,7 +143,11 @@ impl Phactory {
     ) -> Result<pb::InitRuntimeResponse> {
         let operator: Option<[u8; 32]> = scale_opt(request.encoded_operator.as_ref())?;
         let (now, measurement) = (self.now, self.config.measurement.clone());
+        let received = self.handover.received;
         let runtime = self.runtime_mut()?;
+        if received {
+            return Err(Error::app("Uninitiated runtime info"));
+        }
         if operator.is_some() {
             runtime.registration.operator = operator;
             runtime.attestation = None;
@@ -154,7 +158,7 @@ impl Phactory {
         }
         let may_attest = runtime.trusted || runtime.machine.registered || runtime.provider.is_none();
         if runtime.attestation.is_none() && runtime.sync.genesis_validated && may_attest {
-            runtime.attestation = Some(runtime.attest(now, measurement));
+            runtime.attestation = Some(runtime.attest(now, &measurement));
         }
         Ok(runtime.response(runtime.attestation.clone()))
     }
@@ -171,33 +175,37 @@ impl Runtime {
         }
     }
 
-    fn attest(&self, now: u64, measurement: Vec<u8>) -> pb::Attestation {
-        let digest = blake2_256(&self.registration.encode()).to_vec();
-        let signature = self.identity.sign(&digest);
-        let (provider, report) = match self.provider {
-            None | Some(AttestationProvider::Root) => ("null", None),
-            Some(AttestationProvider::Ias) => (
-                "\"ias\"",
-                Some(AttestationReport::SgxIas {
-                    ra_report: digest,
-                    signature,
-                    raw_signing_cert: measurement,
-                }),
-            ),
-            Some(AttestationProvider::Dcap) => (
-                "\"dcap\"",
-                Some(AttestationReport::SgxDcap {
-                    quote: [digest, signature, measurement].concat(),
-                    collateral: None,
-                }),
-            ),
-        };
-        pb::Attestation {
-            version: 1,
-            provider: provider.to_owned(),
-            payload: None,
-            encoded_report: report.encode(),
-            timestamp: now,
+    fn attest(&self, now: u64, measurement: &[u8]) -> pb::Attestation {
+        attestation(self.provider, &self.identity, &self.registration.encode(), measurement, now)
+    }
+}
+
+/// What vouches for `content`: its hash, signed by `identity`.
+pub(super) fn attestation(
+    provider: Option<AttestationProvider>,
+    identity: &Identity,
+    content: &[u8],
+    measurement: &[u8],
+    now: u64,
+) -> pb::Attestation {
+    let digest = blake2_256(content);
+    let signature = identity.sign(&digest);
+    let (provider, report) = match provider {
+        None | Some(AttestationProvider::Root) => ("null", None),
+        Some(AttestationProvider::Ias) => {
+            let (ra_report, raw_signing_cert) = (digest.to_vec(), measurement.to_vec());
+            ("\"ias\"", Some(AttestationReport::SgxIas { ra_report, signature, raw_signing_cert }))
         }
+        Some(AttestationProvider::Dcap) => {
+            let quote = quote::quote(&digest, &signature, measurement);
+            ("\"dcap\"", Some(AttestationReport::SgxDcap { quote, collateral: None }))
+        }
+    };
+    pb::Attestation {
+        version: 1,
+        provider: provider.to_owned(),
+        payload: None,
+        encoded_report: report.encode(),
+        timestamp: now,
     }
 }

@@ -118,11 +118,8 @@ fn registration_is_refused_in_the_order_of_the_checks() {
         };
         let dcap = |info: &WorkerRegistrationInfoV2, measurement: &[u8]| {
             let hash = sp_crypto_hashing::blake2_256(&info.encode());
-            let mut quote = hash.to_vec();
-            quote.extend_from_slice(&worker.pair.sign(&hash).0);
-            quote.extend_from_slice(measurement);
-            let collateral = Some(Collateral::SgxV30(SgxV30QuoteCollateral::default()));
-            Some(AttestationReport::SgxDcap { quote, collateral })
+            let quote = dcap_quote(&hash, &worker.pair.sign(&hash).0, measurement);
+            Some(AttestationReport::SgxDcap { quote, collateral: Some(Collateral::SgxV30(collateral())) })
         };
         block(1, || {
             let info = worker.info(Alice);
@@ -131,9 +128,20 @@ fn registration_is_refused_in_the_order_of_the_checks() {
             assert_eq!(name(register(&info, bare)), (86, "UnsupportedAttestationType"));
             let mut forged = dcap(&info, b"measured");
             if let Some(AttestationReport::SgxDcap { quote, .. }) = &mut forged {
-                quote[40] ^= 1;
+                quote[440] ^= 1;
             }
             assert_eq!(name(register(&info, forged)).1, "InvalidDCAPQuote");
+            let mut short = dcap(&info, b"measured");
+            if let Some(AttestationReport::SgxDcap { quote, .. }) = &mut short {
+                quote.pop();
+            }
+            assert_eq!(name(register(&info, short)).1, "InvalidDCAPQuote");
+            let mut unfounded = dcap(&info, b"measured");
+            if let Some(AttestationReport::SgxDcap { collateral, .. }) = &mut unfounded {
+                let part = SgxV30QuoteCollateral { tcb_info: String::new(), ..self::collateral() };
+                *collateral = Some(Collateral::SgxV30(part));
+            }
+            assert_eq!(name(register(&info, unfounded)).1, "InvalidDCAPQuote");
             assert_eq!(name(register(&info, dcap(&info, b"other"))).1, "PRuntimeRejected");
             let other = WorkerRegistrationInfoV2 { version: 1, ..info.clone() };
             let of_another = dcap(&other, b"measured");
@@ -151,6 +159,32 @@ fn registration_is_refused_in_the_order_of_the_checks() {
         assert_eq!(stored.attestation_provider, Some(AttestationProvider::Dcap));
         assert_eq!(stored.confidence_level, 1);
     });
+}
+
+/// A quote up to its authentication data.
+fn dcap_quote(hash: &[u8; 32], signature: &[u8; 64], measurement: &[u8]) -> Vec<u8> {
+    let mut quote = vec![0; 1012];
+    quote[0] = 3;
+    quote[368..400].copy_from_slice(hash);
+    quote[436..500].copy_from_slice(signature);
+    quote.extend(u16::try_from(measurement.len()).unwrap().to_le_bytes());
+    quote.extend_from_slice(measurement);
+    quote
+}
+
+fn collateral() -> SgxV30QuoteCollateral {
+    let text = || "x".to_owned();
+    SgxV30QuoteCollateral {
+        pck_crl_issuer_chain: text(),
+        root_ca_crl: text(),
+        pck_crl: text(),
+        tcb_info_issuer_chain: text(),
+        tcb_info: text(),
+        tcb_info_signature: vec![1],
+        qe_identity_issuer_chain: text(),
+        qe_identity: text(),
+        qe_identity_signature: vec![1],
+    }
 }
 
 #[test]
