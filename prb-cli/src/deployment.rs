@@ -22,6 +22,8 @@ use crate::{
     queue::orders,
     roster::Unfit,
     source::block_source,
+    supervise,
+    webhook::{Notifier, Stand},
 };
 use prb_chain::{
     chain_state::{CopyChainState, RpcChainState},
@@ -138,6 +140,8 @@ pub struct Deployment {
     unfit: Mutex<BTreeMap<String, Unfit>>,
     /// How workers are reached.
     reach: Reach,
+    /// None where nobody is to be told anything.
+    notifier: Option<Notifier>,
     /// The data directory, for errors.
     path: String,
 }
@@ -167,7 +171,7 @@ impl Deployment {
 
         let operators = Operators::default();
         let keys = Keys::new(config, &inventory, operators.clone())?;
-        let roster = tokio::sync::Mutex::new(Roster::new(keys, config.fleet.min_score));
+        let roster = tokio::sync::Mutex::new(Roster::new(keys, config.fleet.clone()));
         let node = para_nodes(config);
         let builder = Bridge::builder().options(bridge_options(config)?);
         let from_node = || RpcChainState::new(node.clone());
@@ -207,11 +211,16 @@ impl Deployment {
             Some(pccs) => builder.collateral(Arc::new(pccs)),
             None => builder,
         };
+        let notifier = Notifier::start(config)?;
         let bridge = builder.start().await?;
+        if let Some(notifier) = &notifier {
+            notifier.listen(bridge.events());
+        }
         let path = config.data_dir.display().to_string();
         let (orders, unfit) = (config.orders_dir(), Mutex::default());
         let reach = Reach::of(&config.workers)?;
-        let deployment = Self { bridge, data, trader, orders, inventory, roster, unfit, reach, path };
+        let deployment =
+            Self { bridge, data, trader, orders, inventory, roster, unfit, reach, notifier, path };
         deployment.catch_up().await?;
         Ok(deployment)
     }
@@ -278,10 +287,26 @@ impl Deployment {
         }
     }
 
+    /// Tells whoever wants to know what has changed.
+    fn tell(&self) {
+        let Some(notifier) = &self.notifier else { return };
+        let inventory = notifier.snapshot(&self.inventory);
+        let accounts = self.trader.as_ref().map(|trader| trader.troubles()).unwrap_or_default();
+        notifier.look(Stand {
+            workers: &self.bridge.workers_status(),
+            inventory: inventory.as_deref(),
+            unfit: Some(&self.unfit()),
+            accounts: &accounts,
+        });
+    }
+
     /// Stops everything in order. The data directory is free for another deployment then.
     pub async fn stop(self) {
-        let Self { bridge, trader, data, .. } = self;
+        let Self { bridge, trader, data, notifier, .. } = self;
         bridge.stop().await;
+        if let Some(notifier) = notifier {
+            notifier.stop().await;
+        }
         drop(bridge);
         if let Some(trader) = trader {
             stop_trader(trader).await;
@@ -373,12 +398,18 @@ pub async fn run(
     // First of all: a signal that comes while things are opened ends the program in order too.
     let mut interrupted = std::pin::pin!(interrupted());
     let mut reloads = providers::reloads(config.providers.is_some());
+    let _alive = supervise::keep_alive();
+    if config.redis.is_some() {
+        // Whose turn it is may take as long as another one lives.
+        supervise::ready("standing by");
+    }
     loop {
         let turn = tokio::select! {
             () = &mut interrupted => return Ok(()),
             turn = Turn::come(config) => turn?,
         };
         let deployment = Deployment::start(config).await?;
+        supervise::ready("running");
         let snapshot = deployment.inventory.snapshot()?;
         info!(workers = snapshot.workers.len(), pools = snapshot.pools.len(), "running");
         if let Some(next) = snapshot.next_step() {
@@ -397,6 +428,9 @@ pub async fn run(
             }
         };
         info!("stopping");
+        if ended.is_some() {
+            supervise::stopping();
+        }
         tokio::select! {
             () = deployment.stop() => info!("stopped"),
             () = self::interrupted() => warn!("a second signal: what is under way is not waited for"),
@@ -406,6 +440,14 @@ pub async fn run(
             return ended;
         }
     }
+}
+
+/// Does nothing until SIGINT or SIGTERM.
+pub async fn rest() {
+    let interrupted = interrupted();
+    supervise::ready("nothing is run");
+    interrupted.await;
+    supervise::stopping();
 }
 
 pub(crate) fn bridge_options(config: &Config) -> Result<BridgeOptions, ConfigError> {

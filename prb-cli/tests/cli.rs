@@ -7,6 +7,10 @@ mod archive;
 mod changes;
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/environment.rs"]
+mod environment;
+#[path = "cli/hooks.rs"]
+mod hooks;
 #[path = "cli/inventory.rs"]
 mod inventory;
 #[path = "cli/keys.rs"]
@@ -15,6 +19,8 @@ mod keys;
 mod kill;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
+#[path = "cli/notify.rs"]
+mod notify;
 #[path = "cli/place.rs"]
 mod place;
 #[path = "cli/provider.rs"]
@@ -23,6 +29,8 @@ mod provider;
 mod providers;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/supervised.rs"]
+mod supervised;
 #[path = "cli/tx.rs"]
 mod tx;
 
