@@ -175,8 +175,8 @@ fn v3_f47_a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable() {
             "{name}: {error}"
         );
     }
-    let error = made("", &[("PHALA_Q_REDIS_ENDPOINT", "rediss:password@r")]).unwrap_err();
-    assert!(!error.contains("password"), "{error}");
+    let error = made("", &[("PHALA_Q_REDIS_ENDPOINT", "rediss:hunter2@r")]).unwrap_err();
+    assert!(!error.contains("hunter2"), "{error}");
 }
 
 #[test]
