@@ -121,7 +121,8 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
                     "PHALA_LIFECYCLE_CONFIG_MODE is true: nothing is run; unset it to run, and use `prb pool`, `prb worker` and \
                      `prb operator` meanwhile"
                 );
-                return Ok(runtime.block_on(deployment::rest()));
+                runtime.block_on(deployment::rest());
+                return Ok(());
             }
             let ended = runtime.block_on(deployment::run(&config, read));
             runtime.shutdown_timeout(LAST_WORK);
