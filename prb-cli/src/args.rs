@@ -26,12 +26,12 @@ pub struct Cli {
     #[arg(long, short, global = true, env = "PRB_CONFIG", default_value = "prb.toml")]
     pub config: PathBuf,
     /// File whose first line is the passphrase of the identity; /dev/fd/3 for a descriptor. Without it, it is asked for on
-    /// the terminal where the identity has one.
-    #[arg(long, global = true, env = "PRB_PASSPHRASE_FILE", value_name = "FILE")]
+    /// the terminal where the identity has one. Also PRB_PASSPHRASE_FILE.
+    #[arg(long, global = true, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// What to do.
+    /// What to do. Without it the service is run that PHALA_MODULE names.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 const FIRST_STEPS: &str = "\
@@ -46,7 +46,11 @@ First steps:
   5. prb run
 
 chain.relay and chain.para take a list of nodes too, the preferred one first: [\"ws://a:9944\", \"ws://b:9944\"].
-RUST_LOG, where it is set, wins over log.filter of the configuration.";
+RUST_LOG, where it is set, wins over log.filter of the configuration.
+
+Every key of the configuration is an environment variable too: PRB_ and its path, like PRB_CHAIN_RELAY (several with commas
+between them) or PRB_FEED_REQUEST_MIB. The variables of PRB v2 and v3 are understood. An option wins over the environment, that
+over the file; `prb check --show` prints what takes effect and where it comes from.";
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
@@ -91,6 +95,10 @@ pub enum Command {
         /// that needs. May be given several times.
         #[arg(long = "provider", value_name = "URL")]
         providers: Vec<String>,
+        /// Only show every setting that takes effect and where it comes from: flag, environment, file or default. Secrets are
+        /// left out.
+        #[arg(long, conflicts_with = "offline")]
+        show: bool,
         /// Output.
         #[command(flatten)]
         output: OutputArgs,
@@ -124,6 +132,20 @@ pub enum Command {
     /// stat, verify, inspect and export only read, and work beside a running `prb run` or `prb data-provider`. import and
     /// prune write, and want it stopped.
     Store(StoreArgs),
+    /// Print the completions of a shell.
+    ///
+    /// For example `prb completions bash > /etc/bash_completion.d/prb`.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages, one for each command.
+    ///
+    /// For example `prb man /usr/local/share/man/man1`.
+    Man {
+        /// Folder to write to. It is made where there is none.
+        folder: PathBuf,
+    },
 }
 
 /// Which store, and what to do with it.

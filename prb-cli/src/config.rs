@@ -1,11 +1,22 @@
 //! `prb.toml`.
 
 mod check;
+mod data_sources;
+pub mod environment;
+mod keys;
+mod notify;
+mod origin;
 mod purpose;
+mod show;
 mod tuning;
 mod urls;
 
+pub use environment::{Environment, Service};
+pub use notify::Notify;
+pub use origin::{Origin, Sources};
 pub use purpose::Purpose;
+pub(crate) use show::place;
+pub use show::show;
 pub use tuning::{Attestation, Feed, Workers};
 pub use urls::Urls;
 
@@ -13,6 +24,7 @@ use crate::{
     args::RunArgs,
     identity::{Keyring, Passphrase},
 };
+use origin::Origins;
 use prb_chain::{
     redis_queue::{BadSpace, Space},
     trader::TipBudget,
@@ -22,7 +34,7 @@ use prb_core::{
     id::{BlockRef, Hash, Height},
     tx::Period,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{
     fmt, fs, io,
     net::SocketAddr,
@@ -30,7 +42,7 @@ use std::{
 };
 
 /// The configuration of a deployment. Unknown keys are refused, so that a typing error is not silently ignored.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Folder of everything prb keeps. Relative paths are relative to the working directory.
@@ -40,6 +52,7 @@ pub struct Config {
     /// asks on the terminal, and a service does not start.
     pub passphrase_file: Option<PathBuf>,
     /// The chains.
+    #[serde(default)]
     pub chain: Chain,
     /// Feeding workers.
     #[serde(default)]
@@ -58,6 +71,9 @@ pub struct Config {
     pub transactions: Transactions,
     /// A trader of its own. Without this section transactions are made in the same process.
     pub redis: Option<Redis>,
+    /// Telling other programs what happens.
+    #[serde(default)]
+    pub notify: Notify,
     /// Serving data to other machines.
     #[serde(default)]
     pub serve: Serve,
@@ -74,10 +90,16 @@ pub struct Config {
     /// Whether there is a section `[serve]`.
     #[serde(skip)]
     serves: bool,
+    /// Where the values come from.
+    #[serde(skip)]
+    origins: Origins,
+    /// What is to be told of the environment.
+    #[serde(skip)]
+    remarks: Vec<String>,
 }
 
 /// What the configuration itself puts into the inventory.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Declared {
     /// Operators.
@@ -89,7 +111,7 @@ pub struct Declared {
 }
 
 /// An operator with a public development key.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredOperator {
     /// Its name.
@@ -99,7 +121,7 @@ pub struct DeclaredOperator {
 }
 
 /// A pool.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredPool {
     /// Its `pid` on chain.
@@ -112,7 +134,7 @@ pub struct DeclaredPool {
 }
 
 /// A worker with its stake as people write it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredWorker {
     /// Its name.
@@ -126,7 +148,7 @@ pub struct DeclaredWorker {
 }
 
 /// Where the chains are.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chain {
     /// WebSocket URL of a relay chain node, or a list of them, the preferred one first: where one fails, hangs, is
@@ -174,7 +196,7 @@ impl Default for Chain {
 }
 
 /// A pinned start block.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
     /// Its number.
@@ -184,7 +206,7 @@ pub struct Start {
 }
 
 /// How workers are put to work.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fleet {
     /// Lowest benchmark score to put a worker to work with. One below it is registered, told and held; what computes
@@ -193,10 +215,12 @@ pub struct Fleet {
     /// The chain refuses less than 50, at a fee; registering again does not change a score. None unless given: whatever
     /// the chain takes. Typical: 50.
     pub min_score: Option<u32>,
+    /// Only keep all workers in step, whatever the inventory says of them: nothing is registered or started.
+    pub sync_only: bool,
 }
 
 /// How transactions are made.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Transactions {
     /// Blocks within which a transaction may be included: a power of two, 4 to 65536.
@@ -226,7 +250,7 @@ pub struct Transactions {
 /// A trader of its own (`prb trade`), reached through a Redis server.
 ///
 /// Nothing in Redis has to last, and it must not be open to others: whoever reaches it can have transactions signed.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     /// Its address: `redis://127.0.0.1:6379`, or `redis://:password@host:6379/0`.
@@ -271,7 +295,7 @@ impl Default for Transactions {
 }
 
 /// Whom data comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Providers {
     /// Addresses like `http://10.0.0.3:8012` or `https://cache.example`. Any of them may be down, also at the start, and
@@ -295,7 +319,7 @@ impl Default for Providers {
 }
 
 /// How `prb data-provider` serves.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Serve {
     /// Address to listen on. The default reaches this machine only.
@@ -340,7 +364,7 @@ impl Default for Serve {
 }
 
 /// What is logged.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// Filter, for example `info` or `info,prb_chain=debug`.
@@ -386,48 +410,96 @@ pub enum ConfigError {
         /// Why not.
         cause: String,
     },
+    /// What an environment variable says cannot be used.
+    #[error("environment variable {name}: {cause}")]
+    Variable {
+        /// Which.
+        name: String,
+        /// Why not. Values are not repeated: some are secrets.
+        cause: String,
+    },
+    /// File and environment do not fit together.
+    #[error("configuration {path} together with the environment: {cause}")]
+    Together {
+        /// The file.
+        path: PathBuf,
+        /// Why, in one line.
+        cause: String,
+    },
 }
 
 impl Config {
-    /// Reads and checks a file for `prb run`.
+    /// Reads and checks a file for `prb run`, whatever the environment says.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::load_for(path, Purpose::Run)
+        Self::load_for(&Sources::file(path), Purpose::Run)
     }
 
-    /// Reads and checks a file.
-    pub fn load_for(path: &Path, purpose: Purpose) -> Result<Self, ConfigError> {
-        let config = Self::read(path, purpose)?;
+    /// Reads and checks a configuration.
+    pub fn load_for(sources: &Sources, purpose: Purpose) -> Result<Self, ConfigError> {
+        let config = Self::read(sources, purpose)?;
         config.check_for(purpose)?;
         Ok(config)
     }
 
-    /// Reads a file whose values are still to be checked.
-    pub(crate) fn read(path: &Path, purpose: Purpose) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|cause| {
-            let to_do = match cause.kind() {
-                io::ErrorKind::NotFound => format!("; {}", purpose.without_file()),
-                _ => format!("; {}", remedy(&cause)),
-            };
-            ConfigError::Unreadable { path: path.to_owned(), cause, remedy: to_do }
+    /// Reads a configuration whose values are still to be checked.
+    pub fn read(sources: &Sources, purpose: Purpose) -> Result<Self, ConfigError> {
+        let path = &sources.file;
+        let text = match fs::read_to_string(path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound && sources.stand_alone() => String::new(),
+            Err(cause) => {
+                let remedy = match cause.kind() {
+                    io::ErrorKind::NotFound => format!("; {}", purpose.without_file()),
+                    _ => format!("; {}", remedy(&cause)),
+                };
+                return Err(ConfigError::Unreadable { path: path.clone(), cause, remedy });
+            }
+            Ok(text) => text,
+        };
+        Self::joined(path, &text, &sources.environment)
+    }
+
+    /// Likewise, with defaults for what nothing says where there is no file.
+    pub(crate) fn read_or_default(sources: &Sources, purpose: Purpose) -> Result<Self, ConfigError> {
+        if sources.file.exists() {
+            return Self::read(sources, purpose);
+        }
+        Self::joined(&sources.file, "", &sources.environment)
+    }
+
+    fn joined(path: &Path, text: &str, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut table = text.parse::<toml::Table>().map_err(|error| malformed(path, text, &error))?;
+        let mut origins = Origins::of_file(&table);
+        let given = environment.given(&table)?;
+        given.apply(&mut table, &mut origins);
+        let serves = table.contains_key("serve");
+        let mut config: Self = toml::Value::Table(table).try_into().map_err(|error| {
+            // By itself the file tells the line.
+            match toml::from_str::<Self>(text) {
+                Err(error) => malformed(path, text, &error),
+                Ok(_) => ConfigError::Together { path: path.to_owned(), cause: in_one_line(error.message()) },
+            }
         })?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| malformed(path, &text, &error))?;
-        config.serves = text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("serve"));
+        (config.serves, config.origins, config.remarks) = (serves, origins, given.remarks);
         Ok(config)
+    }
+
+    /// What is to be told of the environment: variables without effect, and why.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// With the passphrase file that the command line names, if it does.
+    pub fn unlocked_by(mut self, file: Option<PathBuf>) -> Self {
+        if let Some(file) = file {
+            self.passphrase_file = Some(file);
+            self.origins.set("passphrase_file", Origin::Flag("--passphrase-file".to_owned()));
+        }
+        self
     }
 
     /// A configuration with defaults for everything but the nodes.
     pub fn for_nodes(data_dir: PathBuf, relay: impl Into<Urls>, para: impl Into<Urls>) -> Self {
         Self::with_chain(data_dir, Chain { relay: relay.into(), para: para.into(), ..Chain::default() })
-    }
-
-    /// A configuration with defaults for everything but the data provider that blocks are taken from.
-    pub fn for_mirror(data_dir: PathBuf, mirror: String) -> Self {
-        Self::with_chain(data_dir, Chain { mirror: Some(mirror), ..Chain::default() })
-    }
-
-    /// A configuration for what is in `data_dir` already.
-    pub(crate) fn for_data_dir(data_dir: PathBuf) -> Self {
-        Self::with_chain(data_dir, Chain::default())
     }
 
     /// Whether there is a section `[serve]`: whether the file is meant for a data provider too.
@@ -446,11 +518,14 @@ impl Config {
             fleet: Fleet::default(),
             transactions: Transactions::default(),
             redis: None,
+            notify: Notify::default(),
             serve: Serve::default(),
             providers: None,
             log: Log::default(),
             inventory: Declared::default(),
             serves: false,
+            origins: Origins::default(),
+            remarks: Vec::new(),
         }
     }
 
@@ -552,8 +627,14 @@ fn amount(key: &'static str, text: &str) -> Result<u128, ConfigError> {
 fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
-    let cause = error.message().lines().collect::<Vec<_>>().join(", ");
+    let nearest = text.parse::<toml::Table>().ok().and_then(|table| keys::instead_of_unknown(&table));
+    let nearest = nearest.map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
+    let cause = in_one_line(error.message()) + &nearest;
     ConfigError::Malformed { path: path.to_owned(), line, cause }
+}
+
+fn in_one_line(message: &str) -> String {
+    message.lines().collect::<Vec<_>>().join(", ")
 }
 
 fn default_data_dir() -> PathBuf {
@@ -645,6 +726,26 @@ mod tests {
             let error = parse(&NODES.replace("\"ws://127.0.0.1:9945\"", urls)).unwrap_err();
             assert!(error.contains(expected), "{urls}: {error}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_not_known_is_told_with_the_nearest_one() {
+        let cases = [
+            ("data_dri = \"x\"\n", "`data_dir`"),
+            ("relay = \"ws://a\"\n", "`chain.relay`"),
+            ("[chain]\nrelays = \"ws://a\"\n", "`chain.relay`"),
+            ("[feed]\nrequest_mb = 4\n", "`feed.request_mib`"),
+            ("[provider]\nurls = []\n", "`providers`"),
+            ("[feed]\nlisten = \"127.0.0.1:1\"\n", "`serve.listen`"),
+        ];
+        for (text, expected) in cases {
+            let path = Path::new("prb.toml");
+            let error = Config::joined(path, text, &Environment::default()).unwrap_err().to_string();
+            let told = format!("did you mean {expected}?");
+            assert!(error.contains("unknown field") && error.contains(&told), "{error}");
+        }
+        let error = Config::joined(Path::new("prb.toml"), "zzz = 1\n", &Environment::default()).unwrap_err();
+        assert!(!error.to_string().contains("did you mean"), "{error}");
     }
 
     #[test]

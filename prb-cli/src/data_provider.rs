@@ -2,10 +2,12 @@
 
 use crate::{
     args::DataProviderArgs,
-    config::{Config, ConfigError, Purpose, Serve, Urls},
+    config::{Config, ConfigError, Purpose, Serve, Sources, Urls},
     deployment::{bridge_options, interrupted},
     source::block_source,
+    supervise,
     token::{TokenError, token_in},
+    webhook::{Notifier, Stand},
 };
 use prb_chain::verify::CryptoVerifier;
 use prb_core::{
@@ -18,7 +20,7 @@ use prb_store::{
     server::Token,
     tls::{ServerTls, TlsError},
 };
-use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 use tracing::{info, warn};
 
@@ -74,15 +76,15 @@ pub enum DataProviderError {
     },
 }
 
-/// The configuration in `file` with what the command line says. With both nodes or a mirror on the command line
-/// the file may be missing.
-pub fn configured(file: &Path, args: &DataProviderArgs) -> Result<Config, ConfigError> {
+/// The configuration with what the command line says. With both nodes or a mirror on the command line the file may be
+/// missing.
+pub fn configured(sources: &Sources, args: &DataProviderArgs) -> Result<Config, ConfigError> {
     let DataProviderArgs { relay, para, mirror, headers_cache, listen, data_dir } = args.clone();
     let named = !relay.is_empty() && !para.is_empty();
-    let mut config = match &mirror {
-        Some(mirror) if !file.exists() => Config::for_mirror("prb-data".into(), mirror.clone()),
-        None if named && !file.exists() => Config::for_nodes("prb-data".into(), relay.clone(), para.clone()),
-        _ => Config::read(file, Purpose::DataProvider)?,
+    let mut config = if mirror.is_some() || named {
+        Config::read_or_default(sources, Purpose::DataProvider)?
+    } else {
+        Config::read(sources, Purpose::DataProvider)?
     };
     let chain = &mut config.chain;
     if mirror.is_some() {
@@ -112,6 +114,7 @@ pub struct DataProvider {
     server: Server,
     address: SocketAddr,
     serving: JoinHandle<()>,
+    notifier: Option<Notifier>,
     /// The data directory, for errors.
     path: String,
 }
@@ -138,12 +141,16 @@ impl DataProvider {
             CryptoVerifier::without_state()
         };
         let source = block_source(&config.chain)?;
+        let notifier = Notifier::start(config)?;
         let bridge = Bridge::builder()
             .source(source, verifier)
             .store(store.clone())
             .options(bridge_options(config)?)
             .start()
             .await?;
+        if let Some(notifier) = &notifier {
+            notifier.listen(bridge.events());
+        }
         // The bridge's view of the store: what a reader finds damaged is fetched again.
         let server = Server::beside_ingest(bridge.store().clone(), options, bridge.following());
         let serving = tokio::spawn({
@@ -155,7 +162,7 @@ impl DataProvider {
         }
         info!(%address, tls = config.serve.tls_key.is_some(), "serving");
         let path = config.data_dir.display().to_string();
-        Ok(Self { bridge, store, server, address, serving, path })
+        Ok(Self { bridge, store, server, address, serving, notifier, path })
     }
 
     /// Where it serves.
@@ -169,15 +176,21 @@ impl DataProvider {
             if let Some(cause) = self.bridge.failure() {
                 return DataProviderError::Ended { path: self.path.clone(), cause };
             }
+            if let Some(notifier) = &self.notifier {
+                notifier.look(Stand::default());
+            }
             sleep(FAILURE_INTERVAL).await;
         }
     }
 
     /// Stops everything in order. The data directory is free for another process then.
     pub async fn stop(self) {
-        let Self { bridge, store, server, serving, .. } = self;
+        let Self { bridge, store, server, serving, notifier, .. } = self;
         server.stop();
         bridge.stop().await;
+        if let Some(notifier) = notifier {
+            notifier.stop().await;
+        }
         if let Err(cause) = serving.await {
             warn!(%cause, "serving crashed; please report this with the log");
         }
@@ -190,12 +203,15 @@ impl DataProvider {
 
 /// Runs until SIGINT or SIGTERM, or until going on is useless.
 pub async fn run(config: &Config) -> Result<(), DataProviderError> {
+    let _alive = supervise::keep_alive();
     let provider = DataProvider::start(config).await?;
+    supervise::ready("serving");
     let ended = tokio::select! {
         () = interrupted() => None,
         cause = provider.ended() => Some(cause),
     };
     info!("stopping");
+    supervise::stopping();
     provider.stop().await;
     info!("stopped");
     ended.map_or(Ok(()), Err)
@@ -251,6 +267,8 @@ mod tests {
     fn two_nodes_on_the_command_line_are_enough() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("prb.toml");
+        let configured =
+            |file: &std::path::Path, args: &DataProviderArgs| configured(&Sources::file(file), args);
         let config = configured(&file, &args(&["ws://a:1"], &["ws://b:2", "ws://c:2"])).unwrap();
         assert_eq!(
             (config.chain.relay.all(), config.chain.para.all().len()),

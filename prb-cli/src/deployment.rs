@@ -22,6 +22,8 @@ use crate::{
     queue::orders,
     roster::Unfit,
     source::block_source,
+    supervise,
+    webhook::{Notifier, Stand},
 };
 use prb_chain::{
     chain_state::{CopyChainState, RpcChainState},
@@ -139,6 +141,8 @@ pub struct Deployment {
     unfit: Mutex<BTreeMap<String, Unfit>>,
     /// How workers are reached.
     reach: Reach,
+    /// None where nobody is to be told anything.
+    notifier: Option<Notifier>,
     /// The data directory, for errors.
     path: String,
 }
@@ -176,7 +180,7 @@ impl Deployment {
             None => Keys::new(config, &inventory, Operators::default())?,
         };
         let operators = keys.operators().clone();
-        let roster = tokio::sync::Mutex::new(Roster::new(keys, config.fleet.min_score));
+        let roster = tokio::sync::Mutex::new(Roster::new(keys, config.fleet.clone()));
         let node = para_nodes(config);
         let builder = Bridge::builder().options(bridge_options(config)?);
         let from_node = || RpcChainState::new(node.clone());
@@ -216,11 +220,16 @@ impl Deployment {
             Some(pccs) => builder.collateral(Arc::new(pccs)),
             None => builder,
         };
+        let notifier = Notifier::start(config)?;
         let bridge = builder.start().await?;
+        if let Some(notifier) = &notifier {
+            notifier.listen(bridge.events());
+        }
         let path = config.data_dir.display().to_string();
         let (orders, unfit) = (config.orders_dir(), Mutex::default());
         let reach = Reach::of(&config.workers)?;
-        let deployment = Self { bridge, data, trader, orders, inventory, roster, unfit, reach, path };
+        let deployment =
+            Self { bridge, data, trader, orders, inventory, roster, unfit, reach, notifier, path };
         deployment.catch_up().await?;
         Ok(deployment)
     }
@@ -287,6 +296,19 @@ impl Deployment {
         }
     }
 
+    /// Tells whoever wants to know what has changed.
+    fn tell(&self) {
+        let Some(notifier) = &self.notifier else { return };
+        let inventory = notifier.snapshot(&self.inventory);
+        let accounts = self.trader.as_ref().map(|trader| trader.troubles()).unwrap_or_default();
+        notifier.look(Stand {
+            workers: &self.bridge.workers_status(),
+            inventory: inventory.as_deref(),
+            unfit: Some(&self.unfit()),
+            accounts: &accounts,
+        });
+    }
+
     /// Stops everything in order. The data directory is free for another deployment then.
     pub async fn stop(self) {
         drop(self.end().await);
@@ -294,8 +316,11 @@ impl Deployment {
 
     /// The same; its keys, for the next one.
     async fn end(self) -> Keys {
-        let Self { bridge, trader, data, roster, .. } = self;
+        let Self { bridge, trader, data, roster, notifier, .. } = self;
         bridge.stop().await;
+        if let Some(notifier) = notifier {
+            notifier.stop().await;
+        }
         drop(bridge);
         if let Some(trader) = trader {
             stop_trader(trader).await;
@@ -390,12 +415,18 @@ pub async fn run(
     let mut interrupted = std::pin::pin!(interrupted());
     let mut reloads = providers::reloads(config.providers.is_some());
     let mut keys = None;
+    let _alive = supervise::keep_alive();
+    if config.redis.is_some() {
+        // Whose turn it is may take as long as another one lives.
+        supervise::ready("standing by");
+    }
     loop {
         let turn = tokio::select! {
             () = &mut interrupted => return Ok(()),
             turn = Turn::come(config) => turn?,
         };
         let deployment = Deployment::begin(config, keys.take()).await?;
+        supervise::ready("running");
         let snapshot = deployment.inventory.snapshot()?;
         info!(workers = snapshot.workers.len(), pools = snapshot.pools.len(), "running");
         if let Some(next) = snapshot.next_step() {
@@ -414,6 +445,9 @@ pub async fn run(
             }
         };
         info!("stopping");
+        if ended.is_some() {
+            supervise::stopping();
+        }
         tokio::select! {
             kept = deployment.end() => {
                 keys = Some(kept);
@@ -426,6 +460,14 @@ pub async fn run(
             return ended;
         }
     }
+}
+
+/// Does nothing until SIGINT or SIGTERM.
+pub async fn rest() {
+    let interrupted = interrupted();
+    supervise::ready("nothing is run");
+    interrupted.await;
+    supervise::stopping();
 }
 
 pub(crate) fn bridge_options(config: &Config) -> Result<BridgeOptions, ConfigError> {

@@ -15,17 +15,20 @@ pub mod deployment;
 pub mod identity;
 pub mod inventory;
 pub mod logs;
+pub mod manual;
 pub mod migrate;
 pub mod queue;
 pub mod roster;
 pub mod secret;
 mod source;
+mod supervise;
 pub mod status;
 pub mod store_commands;
 pub mod token;
 pub mod trade;
 pub mod units;
 pub mod v3;
+pub mod webhook;
 
 /// Asks the kernel for no huge pages in this process, where it can. Programs call it first.
 ///

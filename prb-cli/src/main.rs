@@ -1,11 +1,11 @@
 //! `prb`: see `prb --help`.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, error::ErrorKind};
 use prb_cli::{
-    args::{Cli, Command, StoreCommand},
+    args::{Cli, Command, DataProviderArgs, LifecycleArgs, RunArgs, StoreCommand},
     check, commands,
-    config::{Config, ConfigError, Log, Purpose},
-    data_provider, deployment, logs, queue, status, store_commands, trade,
+    config::{self, Config, ConfigError, Environment, Log, Purpose, Service, Sources},
+    data_provider, deployment, logs, manual, queue, status, store_commands, trade,
 };
 use std::{
     error::Error,
@@ -24,6 +24,10 @@ fn main() -> ExitCode {
     prb_cli::prefer_small_pages();
     match run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<clap::Error>() => {
+            let _ = write!(std::io::stderr(), "{error}");
+            ExitCode::from(2)
+        }
         Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line that says why; closed standard error is nobody's loss.
@@ -33,61 +37,104 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
-    if let Command::Status(args) = &cli.command {
-        // It needs no configuration.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return Ok(runtime.block_on(status::status(&cli.config, args, &mut std::io::stdout()))?);
+/// What is to be done: the command, or the service that `PHALA_MODULE` names.
+fn command(cli: &Cli, sources: &Sources) -> Result<Command, Box<dyn Error>> {
+    if let Some(command) = &cli.command {
+        return Ok(command.clone());
     }
-    let read = || match &cli.command {
-        Command::DataProvider(args) => data_provider::configured(&cli.config, args),
-        Command::Run(args) => Config::load(&cli.config).map(|config| config.told(*args)),
-        Command::Lifecycle(args) => {
-            deployment::fed_by(&cli.config, &args.providers).map(|config| config.told(args.run))
+    match sources.environment.service()? {
+        Some(Service::DataProvider) => Ok(Command::DataProvider(DataProviderArgs::default())),
+        Some(Service::Trade) => Ok(Command::Trade),
+        Some(Service::Lifecycle) => {
+            // v2's asked whoever it discovered; without anybody to ask, blocks are ingested here.
+            let config = Config::read(sources, Purpose::Lifecycle)?;
+            Ok(match config.providers {
+                Some(_) => Command::Lifecycle(LifecycleArgs::default()),
+                None => Command::Run(RunArgs::default()),
+            })
         }
-        Command::Trade => Config::load_for(&cli.config, Purpose::Trade),
+        None => {
+            let mut cli = Cli::command();
+            let help = cli.render_help();
+            // Ends the program with the help and the exit code of a command line that makes no sense.
+            Err(cli.error(ErrorKind::MissingSubcommand, format!("a command is missing\n\n{help}")).into())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
+    let sources = Sources { file: cli.config.clone(), environment: Environment::of_process() };
+    let command = command(cli, &sources)?;
+    let out = &mut std::io::stdout();
+    match &command {
+        // These need no configuration.
+        Command::Status(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            return Ok(runtime.block_on(status::status(&sources, args, out))?);
+        }
+        Command::Completions { shell } => return Ok(manual::completions(*shell, out)?),
+        Command::Man { folder } => return Ok(manual::pages(folder)?),
+        Command::Check { show: true, output, .. } => {
+            // Shown as far as it can be read, be it of use or not.
+            let config = Config::read(&sources, Purpose::Run)?.unlocked_by(cli.passphrase_file.clone());
+            config::show(&config, output.json, out)?;
+            let trader = || config.redis.is_some() && config.check_for(Purpose::Trade).is_ok();
+            return config.check().or_else(|error| if trader() { Ok(()) } else { Err(error.into()) });
+        }
+        _ => {}
+    }
+    let read = || match &command {
+        Command::DataProvider(args) => data_provider::configured(&sources, args),
+        Command::Run(args) => Config::load_for(&sources, Purpose::Run).map(|config| config.told(*args)),
+        Command::Lifecycle(args) => {
+            deployment::fed_by(&sources, &args.providers).map(|config| config.told(args.run))
+        }
+        Command::Trade => Config::load_for(&sources, Purpose::Trade),
         Command::Operator(_)
         | Command::Pool(_)
         | Command::Tx(_)
         | Command::Inventory(_)
         | Command::Identity(_)
-        | Command::Migrate(_) => Config::load_for(&cli.config, Purpose::Inventory),
-        Command::Store(args) => store_commands::configured(&cli.config, args.data_dir.as_deref()),
-        Command::Config(args) => store_commands::configured(&cli.config, args.db_path.as_deref()),
+        | Command::Migrate(_) => Config::load_for(&sources, Purpose::Inventory),
+        Command::Store(args) => store_commands::configured(&sources, args.data_dir.as_deref()),
+        Command::Config(args) => store_commands::configured(&sources, args.db_path.as_deref()),
         Command::Check { providers, .. } if !providers.is_empty() => {
-            deployment::fed_by(&cli.config, providers)
+            deployment::fed_by(&sources, providers)
         }
         // What is meant for `prb trade` alone needs fewer nodes.
-        Command::Check { .. } => Config::load(&cli.config).or_else(|error| {
-            let trader = Config::load_for(&cli.config, Purpose::Trade);
+        Command::Check { .. } => Config::load_for(&sources, Purpose::Run).or_else(|error| {
+            let trader = Config::load_for(&sources, Purpose::Trade);
             trader.ok().filter(|config| config.redis.is_some()).ok_or(error)
         }),
-        _ => Config::load(&cli.config),
+        _ => Config::load_for(&sources, Purpose::Run),
     };
-    let read = || {
-        let mut config = read()?;
-        // What the command line names wins over the configuration.
-        config.passphrase_file = cli.passphrase_file.clone().or(config.passphrase_file);
-        Ok::<_, ConfigError>(config)
-    };
+    // What the command line names wins over the configuration.
+    let read = || Ok::<_, ConfigError>(read()?.unlocked_by(cli.passphrase_file.clone()));
     let config = read()?;
-    let out = &mut std::io::stdout();
-    match cli.command.clone() {
+    match command.clone() {
         Command::DataProvider(_) => {
-            logs::start(&config.log)?;
+            start_logs(&config)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(data_provider::run(&config))?;
         }
         Command::Run(_) | Command::Lifecycle(_) => {
-            logs::start(&config.log)?;
+            start_logs(&config)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            if sources.environment.is_config_mode()? {
+                tracing::warn!(
+                    "PHALA_LIFECYCLE_CONFIG_MODE is true: nothing is run; unset it to run, and use `prb pool`, `prb worker` and \
+                     `prb operator` meanwhile"
+                );
+                runtime.block_on(deployment::rest());
+                return Ok(());
+            }
             let ended = runtime.block_on(deployment::run(&config, read));
             runtime.shutdown_timeout(LAST_WORK);
             ended?;
         }
-        Command::Status(_) => {} // answered above
+        Command::Status(_) | Command::Completions { .. } | Command::Man { .. } => {} // answered above
         Command::Trade => {
-            logs::start(&config.log)?;
+            start_logs(&config)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let ended = runtime.block_on(trade::run(&config));
             runtime.shutdown_timeout(LAST_WORK);
@@ -119,6 +166,13 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
             store_commands::store(&config, &args.command, out)?;
         }
     }
+    Ok(())
+}
+
+/// Starts logs, and tells what there is to be told of the environment.
+fn start_logs(config: &Config) -> Result<(), logs::LogError> {
+    logs::start(&config.log)?;
+    config.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     args::StatusArgs,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Purpose, Sources},
     token::{TokenError, token_in},
 };
 use prb_core::{
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -115,9 +115,9 @@ struct Row {
     rate: Option<f64>,
 }
 
-/// Asks a provider and writes what it says. The configuration in `file`, if there is one, says where.
-pub async fn status(file: &Path, args: &StatusArgs, out: &mut dyn Write) -> Result<(), StatusError> {
-    let (url, options) = target(file, args)?;
+/// Asks a provider and writes what it says. The configuration, if there is one, says where.
+pub async fn status(sources: &Sources, args: &StatusArgs, out: &mut dyn Write) -> Result<(), StatusError> {
+    let (url, options) = target(sources, args)?;
     let answer = info(&url, &options).await?;
     let parsed = Info::deserialize(&answer);
     let said = parsed.map_err(|cause| StatusError::Unknown { url: url.clone(), cause })?;
@@ -130,13 +130,13 @@ pub async fn status(file: &Path, args: &StatusArgs, out: &mut dyn Write) -> Resu
 }
 
 /// Whom to ask, and how.
-fn target(file: &Path, args: &StatusArgs) -> Result<(String, RemoteOptions), StatusError> {
+fn target(sources: &Sources, args: &StatusArgs) -> Result<(String, RemoteOptions), StatusError> {
     let mut token_file = args.token_file.clone();
     let mut ca_file = args.ca_file.clone();
     let url = match &args.url {
         Some(url) => url.clone(),
-        None if file.exists() => {
-            let serve = Config::load(file)?.serve;
+        None if sources.file.exists() => {
+            let serve = Config::load_for(sources, Purpose::Run)?.serve;
             token_file = token_file.or(serve.token_file);
             let scheme = if serve.tls_certificate.is_some() { "https" } else { "http" };
             ca_file = ca_file.or(serve.tls_certificate);
@@ -331,7 +331,7 @@ mod tests {
     fn the_configuration_says_whom_to_ask_where_nobody_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("prb.toml");
-        let ask = |args: &StatusArgs| target(&file, args).unwrap().0;
+        let ask = |args: &StatusArgs| target(&Sources::file(&file), args).unwrap().0;
         assert_eq!(ask(&StatusArgs::default()), DEFAULT);
         let nodes = "[chain]\nrelay = \"ws://a:1\"\npara = \"ws://b:2\"\n";
         std::fs::write(&file, format!("{nodes}[serve]\nlisten = \"0.0.0.0:9000\"\n")).unwrap();
@@ -341,7 +341,7 @@ mod tests {
         std::fs::write(&file, format!("{nodes}[serve]\nlisten = \"[::]:9000\"\n")).unwrap();
         assert_eq!(ask(&StatusArgs::default()), "http://[::1]:9000");
         std::fs::write(&file, "nonsense").unwrap();
-        assert!(target(&file, &StatusArgs::default()).is_err());
-        assert!(target(&file, &named).is_ok(), "it is not needed");
+        assert!(target(&Sources::file(&file), &StatusArgs::default()).is_err());
+        assert!(target(&Sources::file(&file), &named).is_ok(), "it is not needed");
     }
 }

@@ -9,7 +9,7 @@ mod show;
 
 use crate::{
     args::StoreCommand,
-    config::{Config, ConfigError, Purpose},
+    config::{Config, ConfigError, Purpose, Sources},
 };
 use prb_core::{
     id::{Hash, Height},
@@ -143,14 +143,11 @@ impl StoreCommandError {
     }
 }
 
-/// The configuration in `file` with what the command line says. With a data directory on the command line the file may
-/// be missing.
-pub fn configured(file: &Path, data_dir: Option<&Path>) -> Result<Config, ConfigError> {
-    let Some(data_dir) = data_dir else { return Config::load_for(file, Purpose::Store) };
-    if !file.exists() {
-        return Ok(Config::for_data_dir(data_dir.to_owned()));
-    }
-    let mut config = Config::load_for(file, Purpose::Store)?;
+/// The configuration with what the command line says. With a data directory on the command line the file may be missing.
+pub fn configured(sources: &Sources, data_dir: Option<&Path>) -> Result<Config, ConfigError> {
+    let Some(data_dir) = data_dir else { return Config::load_for(sources, Purpose::Store) };
+    let mut config = Config::read_or_default(sources, Purpose::Store)?;
+    config.check_for(Purpose::Store)?;
     data_dir.clone_into(&mut config.data_dir);
     Ok(config)
 }

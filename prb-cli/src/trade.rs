@@ -5,6 +5,8 @@ use crate::{
     deployment::{self, DeploymentError, Keys},
     inventory::Inventory,
     queue::orders,
+    supervise,
+    webhook::{Notifier, Stand},
 };
 use prb_chain::{
     journal::Journal,
@@ -25,6 +27,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Makes the transactions of a lifecycle elsewhere, until SIGINT or SIGTERM, or until going on is useless.
 pub async fn run(config: &Config) -> Result<(), DeploymentError> {
     let mut interrupted = std::pin::pin!(deployment::interrupted());
+    let _alive = supervise::keep_alive();
     let (Some(space), Some(redis)) = (config.space()?, &config.redis) else {
         let cause =
             "name the server that `prb lifecycle` uses: [redis] with url = \"redis://...\"".to_owned();
@@ -51,21 +54,32 @@ pub async fn run(config: &Config) -> Result<(), DeploymentError> {
     let nodes = deployment::para_nodes(config);
     let trader = Arc::new(deployment::start_trader(config, nodes, operators, journal)?);
     let options = ServiceOptions { lease: Duration::from_secs(redis.lease_seconds), ..Default::default() };
+    let notifier = Notifier::start(config)?;
     let service = TraderService::start(&space, trader.clone(), options);
     info!(namespace = space.name(), "trading");
+    supervise::ready("trading");
     let ended = tokio::select! {
         () = &mut interrupted => None,
-        cause = keep_up(config, &mut followed, &trader) => Some(cause),
+        cause = keep_up(config, &mut followed, &trader, notifier.as_ref()) => Some(cause),
     };
     info!("stopping");
+    supervise::stopping();
     service.stop().await;
+    if let Some(notifier) = notifier {
+        notifier.stop().await;
+    }
     deployment::stop_trader(trader).await;
     info!("stopped");
     ended.map_or(Ok(()), Err)
 }
 
 /// Follows the inventory and carries out orders until going on is useless.
-async fn keep_up(config: &Config, followed: &mut Followed, trader: &Trader) -> DeploymentError {
+async fn keep_up(
+    config: &Config,
+    followed: &mut Followed,
+    trader: &Trader,
+    notifier: Option<&Notifier>,
+) -> DeploymentError {
     let mut causes = Causes::default();
     let begun = Instant::now();
     loop {
@@ -80,6 +94,9 @@ async fn keep_up(config: &Config, followed: &mut Followed, trader: &Trader) -> D
             Err(_) => {}
         }
         orders::carry_out(&config.orders_dir(), trader).await;
+        if let Some(notifier) = notifier {
+            notifier.look(Stand { accounts: &trader.troubles(), ..Stand::default() });
+        }
         tokio::time::sleep(INTERVAL).await;
     }
 }

@@ -9,6 +9,12 @@ mod changes;
 mod check;
 #[path = "cli/handover.rs"]
 mod handover;
+#[path = "cli/environment.rs"]
+mod environment;
+// The library's own tests look at headers, too.
+#[allow(dead_code)]
+#[path = "cli/hooks.rs"]
+mod hooks;
 #[path = "cli/inventory.rs"]
 mod inventory;
 #[path = "cli/keys.rs"]
@@ -19,6 +25,8 @@ mod kill;
 mod mistakes;
 #[path = "cli/needles.rs"]
 mod needles;
+#[path = "cli/notify.rs"]
+mod notify;
 #[path = "cli/place.rs"]
 mod place;
 #[path = "cli/provider.rs"]
@@ -31,6 +39,8 @@ mod run;
 mod secrets;
 #[path = "cli/tap.rs"]
 mod tap;
+#[path = "cli/supervised.rs"]
+mod supervised;
 #[path = "cli/tx.rs"]
 mod tx;
 

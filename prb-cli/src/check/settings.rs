@@ -2,8 +2,8 @@
 
 use super::{Item, PATIENCE, Verdict};
 use crate::{
-    config::{Config, ConfigError, Redis},
-    logs, units,
+    config::{Config, ConfigError, Notify, Redis, place},
+    logs, units, webhook,
 };
 use futures::future::join_all;
 use prb_core::{fault::remedy, port::worker::WorkerDriver};
@@ -61,6 +61,11 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
     if config.transactions.dry_run {
         items.push(Item::new("transactions.dry_run", "true", Verdict::Note, "nothing is sent"));
     }
+    if config.fleet.sync_only {
+        items.push(Item::new("fleet.sync_only", "true", Verdict::Note, "no worker is put to work"));
+    }
+    items.extend(notify(&config.notify));
+    items.extend(config.remarks().iter().map(|remark| Item::new("environment", "", Verdict::Note, remark)));
     if let Some(score) = config.fleet.min_score {
         items.push(Item::setting("fleet.min_score", score.to_string()));
     }
@@ -77,6 +82,27 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
     if !offline {
         let asked = declared.workers.iter().map(|worker| self::worker(config, &worker.endpoint));
         items.extend(join_all(asked).await);
+    }
+    items
+}
+
+/// Whom is told what happens, and whether the files for that can be used. Nobody is told anything here.
+fn notify(notify: &Notify) -> Vec<Item> {
+    if !notify.is_wanted() {
+        return Vec::new();
+    }
+    let urls = [&notify.urls, &notify.alert_urls, &notify.pherry_urls];
+    let shown: Vec<_> = urls.into_iter().flatten().map(|url| place(url)).collect();
+    let mut items = vec![match notify.connector() {
+        Ok(_) => Item::setting("notify", shown.join(", ")),
+        Err(cause) => Item::wrong("notify", shown.join(", "), cause),
+    }];
+    if let Some(path) = &notify.token_file {
+        let shown = path.display().to_string();
+        items.push(match webhook::token(notify) {
+            Ok(_) => Item::setting("notify.token_file", shown),
+            Err(cause) => Item::wrong("notify.token_file", shown, cause),
+        });
     }
     items
 }

@@ -9,8 +9,12 @@ impl Config {
         self.check_for(Purpose::Run)
     }
 
-    /// Checks what types cannot.
+    /// Checks what types cannot. What comes from the environment is told by its variable.
     pub fn check_for(&self, purpose: Purpose) -> Result<(), ConfigError> {
+        self.check_values(purpose).map_err(|error| self.origins.named(error))
+    }
+
+    fn check_values(&self, purpose: Purpose) -> Result<(), ConfigError> {
         let invalid = |key, cause: &str| Err(ConfigError::Invalid { key, cause: cause.to_owned() });
         let chain = &self.chain;
         if chain.mirror.is_some() {
@@ -41,6 +45,7 @@ impl Config {
         // Nothing is read or asked for a source that is only made.
         crate::source::block_source(&Chain { mirror_token_file: None, ..chain.clone() })?;
         tuning::check(&self.feed, &self.workers, &self.attestation)?;
+        self.notify.check()?;
         if self.transactions.gather_ms > 60_000 {
             return invalid("transactions.gather_ms", "must be 0 to 60000; typical is 1000");
         }

@@ -2,11 +2,11 @@
 
 use super::{Config, ConfigError};
 use prb_worker::{BadEndpoint, Deadlines, Pccs, PccsOptions, Tcp, Tls, TlsError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 
 /// How workers are fed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Feed {
     /// Most MiB of storage changes in one request.
@@ -50,7 +50,7 @@ impl Default for Feed {
 }
 
 /// How workers are reached.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Workers {
     /// Longest time to open a connection, seconds.
@@ -129,7 +129,7 @@ impl Workers {
 }
 
 /// How workers that attest with DCAP are vouched for.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Attestation {
     /// Where the addresses of a PCCS begin, for example `https://pccs.example:8081/sgx/certification/v4`. Without it

@@ -1,13 +1,13 @@
 //! Addresses of the nodes of one chain.
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 use std::fmt;
 
 /// WebSocket URLs of the nodes of one chain, the preferred one first. In a configuration one URL or a list.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Urls(Vec<String>);
 
 /// Most nodes of one chain: all of them are asked for their heights every few seconds.

@@ -2,7 +2,7 @@
 
 use super::{Deployment, DeploymentError};
 use crate::{
-    config::{self, Config, ConfigError, Purpose},
+    config::{self, Config, ConfigError, Purpose, Sources},
     token::{TokenError, token_in},
 };
 use prb_chain::{node_source::start_point, trader::ChainNode};
@@ -21,7 +21,7 @@ use prb_store::{
 };
 use serde_json::json;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -334,9 +334,9 @@ async fn ask_network(node: &dyn ChainNode, trouble: &Mutex<Option<String>>) -> H
     }
 }
 
-/// The configuration in `file`, whose data comes from the providers named there and from these.
-pub fn fed_by(file: &Path, more: &[String]) -> Result<Config, ConfigError> {
-    let mut config = Config::read(file, Purpose::Lifecycle)?;
+/// The configuration, whose data comes from the providers named there and from these.
+pub fn fed_by(sources: &Sources, more: &[String]) -> Result<Config, ConfigError> {
+    let mut config = Config::read(sources, Purpose::Lifecycle)?;
     let urls = &mut config.providers.get_or_insert_default().urls;
     for url in more {
         if !urls.contains(url) {

@@ -19,8 +19,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Who runs.
 pub(super) struct Roster {
     keys: Keys,
-    /// Lowest score to put a worker to work with.
-    min_score: Option<u32>,
+    /// What is wanted of all workers.
+    fleet: config::Fleet,
     /// Revision of the inventory that was applied last.
     revision: Option<u64>,
     /// The workers that were taken on.
@@ -41,8 +41,8 @@ impl Reach {
 
 impl Roster {
     /// Nobody yet.
-    pub(super) fn new(keys: Keys, min_score: Option<u32>) -> Self {
-        Self { keys, min_score, revision: None, workers: BTreeMap::new() }
+    pub(super) fn new(keys: Keys, fleet: config::Fleet) -> Self {
+        Self { keys, fleet, revision: None, workers: BTreeMap::new() }
     }
 
     /// Its keys, for the next one.
@@ -59,7 +59,10 @@ impl Deployment {
         let snapshot = self.inventory.snapshot()?;
         roster.keys.follow(&snapshot);
         let mut wanted = plan(&snapshot, roster.keys.unusable());
-        wanted.workers.values_mut().for_each(|placed| placed.goal.min_score = roster.min_score);
+        for placed in wanted.workers.values_mut() {
+            placed.goal.min_score = roster.fleet.min_score;
+            placed.goal.sync_only |= roster.fleet.sync_only;
+        }
         let running: Vec<Placed> = roster.workers.values().cloned().collect();
         for old in running {
             let name = old.name.as_str();
@@ -147,6 +150,7 @@ impl Deployment {
                 }
             }
             self.obey().await;
+            self.tell();
             tokio::time::sleep(INTERVAL).await;
         }
     }

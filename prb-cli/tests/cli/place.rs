@@ -18,6 +18,7 @@ const SOON: Duration = Duration::from_secs(180);
 /// Where an operator works.
 pub struct Place {
     folder: TempDir,
+    environment: Vec<(String, String)>,
 }
 
 /// What a command left behind.
@@ -35,9 +36,20 @@ impl Place {
     }
 
     pub fn with_nodes(relay: &str, para: &str) -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
+        let place = Self::without_file();
         place.use_nodes(relay, para);
         place
+    }
+
+    /// Without a configuration.
+    pub fn without_file() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() }
+    }
+
+    /// From now on every command has these variables, and no others.
+    pub fn set_environment(&mut self, variables: &[(&str, &str)]) {
+        self.environment =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     }
 
     pub fn use_nodes(&self, relay: &str, para: &str) {
@@ -62,9 +74,14 @@ impl Place {
         command
             .args(arguments)
             .current_dir(self.folder.path())
-            .env_remove("PRB_CONFIG")
-            .env_remove("RUST_LOG")
-            .env_remove("RUST_BACKTRACE")
+            .env_clear()
+            // Some systems find their certificates by it, and programs their homes.
+            .envs(
+                ["PATH", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"]
+                    .into_iter()
+                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
+            )
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,0 +1,188 @@
+//! What needs a person: told once when it has lasted long enough, and once when it is over.
+
+use super::Stand;
+use prb_core::{
+    lifecycle::Stage,
+    pipeline::Event,
+    port::{CallResult, Outcome},
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What something is about: its kind and its subject.
+type About = (&'static str, String);
+
+/// Most single alerts that are kept between two looks.
+const MOST: usize = 256;
+
+/// What an alert says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It begins.
+    Raised,
+    /// It is over.
+    Over,
+    /// It has happened.
+    Once,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// What it says.
+    pub word: Word,
+    /// `worker`, `stall`, `ingest`, `messages`, `account` or `transaction`.
+    pub kind: &'static str,
+    /// Which of them.
+    pub subject: String,
+    /// Why.
+    pub cause: String,
+    /// When it began, Unix milliseconds.
+    pub since: u64,
+    /// When it is told.
+    pub at: u64,
+}
+
+impl Alert {
+    /// Its JSON; `text` is one line for people, which chat services show.
+    pub fn json(&self) -> Value {
+        let Self { word, kind, subject, cause, since, at } = self;
+        let (state, text) = match word {
+            Word::Raised => ("raised", format!("{kind} {subject}: {cause}")),
+            Word::Over => ("over", format!("{kind} {subject} is well again (was: {cause})")),
+            Word::Once => ("once", format!("{kind} {subject}: {cause}")),
+        };
+        json!({
+            "state": state, "kind": kind, "subject": subject, "cause": cause, "since": since, "at": at, "text": text,
+        })
+    }
+}
+
+/// What a bridge has told since it was looked at last, and what stands still by its words.
+#[derive(Debug, Default)]
+pub struct Heard {
+    lasting: BTreeMap<About, String>,
+    single: Vec<(About, String)>,
+}
+
+impl Heard {
+    /// Takes an event in.
+    pub fn event(&mut self, event: &Event) {
+        let about = |kind, subject: &str| (kind, subject.to_owned());
+        match event {
+            Event::Stalled { what, cause } => self.begin(about("stall", what), cause),
+            Event::Resumed { what } => self.end(&about("stall", what)),
+            Event::IngestTrouble { cause } => self.begin(about("ingest", "chain"), cause),
+            Event::IngestRecovered => self.end(&about("ingest", "chain")),
+            Event::MessageTrouble { sender, cause, .. } => {
+                self.begin(about("messages", &format!("{sender:?}")), cause);
+            }
+            Event::MessageRecovered { sender } => self.end(&about("messages", &format!("{sender:?}"))),
+            Event::JobEnded { job, pool, outcome } => {
+                if let Some(cause) = failure(outcome)
+                    && self.single.len() < MOST
+                {
+                    self.single.push((about("transaction", &format!("{job} of pool {pool}")), cause));
+                }
+            }
+            // Whatever still stands still is told again.
+            Event::Missed(_) => self.lasting.clear(),
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, about: About, cause: &str) {
+        self.lasting.insert(about, cause.to_owned());
+    }
+
+    fn end(&mut self, about: &About) {
+        self.lasting.remove(about);
+    }
+}
+
+/// Why a job failed, if it did.
+fn failure(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Finalized { results, .. } => results.iter().find_map(|result| match result {
+            CallResult::Ok => None,
+            CallResult::Failed(error) => Some(format!("a call failed: {error}")),
+        }),
+        Outcome::Rejected(cause) => Some(format!("rejected: {cause}")),
+        Outcome::Expired => Some("expired: it was not included in time".to_owned()),
+        Outcome::Unknown(cause) => Some(format!("nobody can tell what became of it: {cause}")),
+    }
+}
+
+/// What is wrong, since when, and whether that was told.
+pub struct Alerts {
+    after: Duration,
+    known: BTreeMap<About, Trouble>,
+}
+
+struct Trouble {
+    cause: String,
+    since: u64,
+    told: bool,
+}
+
+impl Alerts {
+    /// What lasts less than `after` is not told.
+    pub fn new(after: Duration) -> Self {
+        Self { after, known: BTreeMap::new() }
+    }
+
+    /// What is to be told at this time, Unix milliseconds.
+    pub fn of(&mut self, at: u64, stand: Stand<'_>, heard: &mut Heard) -> Vec<Alert> {
+        let mut wrong = heard.lasting.clone();
+        wrong.extend(troubles(stand));
+        let mut alerts: Vec<_> = std::mem::take(&mut heard.single)
+            .into_iter()
+            .map(|((kind, subject), cause)| Alert { word: Word::Once, kind, subject, cause, since: at, at })
+            .collect();
+        let over: Vec<About> =
+            self.known.keys().filter(|about| !wrong.contains_key(about)).cloned().collect();
+        for about in over {
+            if let Some(Trouble { cause, since, told: true }) = self.known.remove(&about) {
+                let (kind, subject) = about;
+                alerts.push(Alert { word: Word::Over, kind, subject, cause, since, at });
+            }
+        }
+        for ((kind, subject), cause) in wrong {
+            let new = || Trouble { cause: String::new(), since: at, told: false };
+            let trouble = self.known.entry((kind, subject.clone())).or_insert_with(new);
+            trouble.cause.clone_from(&cause);
+            // Those were waited for already.
+            let patience = if matches!(kind, "stall" | "account") { Duration::ZERO } else { self.after };
+            let lasted = Duration::from_millis(at.saturating_sub(trouble.since));
+            if !trouble.told && lasted >= patience {
+                trouble.told = true;
+                alerts.push(Alert { word: Word::Raised, kind, subject, cause, since: trouble.since, at });
+            }
+        }
+        alerts
+    }
+}
+
+/// What is wrong with workers and accounts.
+fn troubles(stand: Stand<'_>) -> BTreeMap<About, String> {
+    let mut wrong = BTreeMap::new();
+    for seen in stand.workers {
+        let cause = match (&seen.trouble, seen.stage) {
+            (_, Stage::Disabled) => continue,
+            (Some(cause), _) => cause.clone(),
+            (None, Stage::Unresponsive) => "the chain has marked it as silent".to_owned(),
+            (None, Stage::InAnotherPool) => "it is in another pool; remove it there".to_owned(),
+            _ => continue,
+        };
+        wrong.insert(("worker", seen.worker.name.to_string()), cause);
+    }
+    for (name, unfit) in stand.unfit.into_iter().flatten() {
+        wrong.insert(("worker", name.clone()), unfit.why.clone());
+    }
+    for text in stand.accounts {
+        // Its words say which account.
+        let account = text.split_whitespace().find(|word| word.starts_with("0x")).unwrap_or_default();
+        wrong.insert(("account", account.to_owned()), text.clone());
+    }
+    wrong
+}

@@ -1,0 +1,214 @@
+//! What stands under `deploy/`, in the Containerfile and in docs/deploy.md: every command line is one, and every variable is
+//! known.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use clap::{CommandFactory, Parser};
+use prb_cli::{
+    args::{Cli, Command},
+    config::{Config, Environment, Purpose, Sources, environment::is_known},
+    manual,
+};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Files of a folder, by their names' end.
+fn files(folder: &str, end: &str) -> Vec<String> {
+    let names = fs::read_dir(workspace().join(folder)).unwrap().map(|entry| entry.unwrap().file_name());
+    let paths = names.map(|name| format!("{folder}/{}", name.to_string_lossy()));
+    let found: Vec<_> = paths.filter(|path| path.ends_with(end)).collect();
+    assert!(!found.is_empty(), "{folder} has no {end}");
+    found
+}
+
+/// Variables of the system, of Redis and of systemd that stand there too.
+fn known(place: &str, name: &str) {
+    assert!(is_known(name), "{place}: {name} is no variable of prb");
+}
+
+fn parsed(place: &str, arguments: &[&str]) -> Cli {
+    let line = std::iter::once("prb").chain(arguments.iter().copied());
+    Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{place}: {arguments:?}\n{error}"))
+}
+
+#[derive(Deserialize)]
+struct Compose {
+    services: BTreeMap<String, Service>,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    image: String,
+    #[serde(default)]
+    command: Vec<String>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    #[serde(default)]
+    volumes: Vec<String>,
+}
+
+#[test]
+fn v3_f53_compose_files_name_commands_and_variables_that_there_are() {
+    let mut modules = Vec::new();
+    for file in files("deploy/compose", ".yml") {
+        let compose: Compose =
+            serde_saphyr::from_str(&text(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        for (name, service) in compose.services {
+            let place = format!("{file}, {name}");
+            if service.image != "prb" {
+                assert!(service.image.contains("redis"), "{place}: {}", service.image);
+                continue;
+            }
+            service.environment.keys().for_each(|name| known(&place, name));
+            assert!(
+                service.volumes.iter().all(|volume| volume.ends_with(":/var/data")),
+                "{place}: one volume"
+            );
+            // What it names of files is not on this machine.
+            let variables = service.environment.iter().filter(|(name, _)| *name != "DATA_SOURCE_CONFIG_PATH");
+            let environment = Environment::of(variables.map(|(name, value)| (name.as_str(), value.as_str())));
+            let sources = Sources { file: "prb.toml".into(), environment };
+            let arguments: Vec<&str> = service.command.iter().map(String::as_str).collect();
+            let purpose = match parsed(&place, &arguments).command {
+                Some(Command::Run(_)) => Purpose::Run,
+                Some(other) => panic!("{place}: {other:?}"),
+                None => {
+                    let service = sources.environment.service().unwrap();
+                    modules.push(format!(
+                        "{:?}",
+                        service.unwrap_or_else(|| panic!("{place}: no command and no module"))
+                    ));
+                    Purpose::Inventory
+                }
+            };
+            let config = Config::read(&sources, purpose).unwrap_or_else(|error| panic!("{place}: {error}"));
+            config.check_for(Purpose::Inventory).unwrap_or_else(|error| panic!("{place}: {error}"));
+            assert!(config.data_dir.starts_with("/var/data") || config.data_dir.is_relative(), "{place}");
+            let misspelt: Vec<_> =
+                config.remarks().iter().filter(|remark| remark.contains("not known")).collect();
+            assert!(misspelt.is_empty(), "{place}: {misspelt:?}");
+        }
+    }
+    modules.sort();
+    modules.dedup();
+    assert_eq!(modules, ["DataProvider", "Lifecycle", "Trade"], "each service of v2 has one");
+}
+
+#[test]
+fn v3_f53_systemd_units_run_commands_that_there_are_and_wait_for_their_word() {
+    let mut commands = Vec::new();
+    for file in files("deploy/systemd", ".service") {
+        let unit = text(&file);
+        let values = |key: &str| {
+            let key = format!("{key}=");
+            unit.lines()
+                .filter_map(|line| line.trim_start_matches('#').strip_prefix(&key).map(str::to_owned))
+                .collect::<Vec<_>>()
+        };
+        let [line] = &values("ExecStart")[..] else { panic!("{file}: one ExecStart") };
+        let mut words = line.split_whitespace();
+        assert_eq!(words.next(), Some("/usr/local/bin/prb"), "{file}");
+        let command = parsed(&file, &words.collect::<Vec<_>>()).command.unwrap();
+        let reloads = matches!(command, Command::Lifecycle(_));
+        assert_eq!(
+            values("ExecReload").len(),
+            usize::from(reloads),
+            "{file}: SIGHUP ends what reads no providers"
+        );
+        commands.push(format!("{command:?}").split([' ', '(']).next().unwrap().to_owned());
+        assert_eq!(
+            (values("Type"), values("Restart")),
+            (vec!["notify".to_owned()], vec!["always".to_owned()]),
+            "{file}"
+        );
+        assert!(values("WatchdogSec")[0].parse::<u32>().unwrap() >= 30, "{file}");
+        for variable in values("Environment") {
+            known(&file, variable.split_once('=').unwrap().0);
+        }
+    }
+    commands.sort();
+    assert_eq!(commands, ["DataProvider", "Lifecycle", "Run", "Trade"]);
+}
+
+#[test]
+fn v3_f53_the_container_runs_the_program_as_nobody_in_particular_with_one_volume() {
+    let file = text("Containerfile");
+    let lines = |word: &str| {
+        file.lines().filter_map(|line| line.strip_prefix(word)).map(str::trim).collect::<Vec<_>>()
+    };
+    assert_eq!(lines("ENTRYPOINT"), ["[\"/usr/local/bin/prb\"]"]);
+    assert_eq!(
+        (lines("VOLUME"), lines("WORKDIR").last().copied()),
+        (vec!["[\"/var/data\"]"], Some("/var/data"))
+    );
+    let user = lines("USER");
+    assert!(user[0].split(':').all(|id| id.parse::<u32>().unwrap() > 1000), "{user:?}");
+    for variable in lines("ENV") {
+        known("Containerfile", variable.split('=').next().unwrap());
+    }
+    let build = lines("RUN").into_iter().find(|line| line.contains("cargo build")).unwrap();
+    assert!(build.contains("--locked") && build.contains("-p prb-cli --bin prb"), "{build}");
+}
+
+/// Lines of the document's shell blocks that begin with the program, perhaps behind another one.
+#[test]
+fn v3_f53_the_command_lines_of_the_document_are_such() {
+    let document = text("docs/deploy.md");
+    let mut tried = 0;
+    for block in document.split("```sh\n").skip(1) {
+        for line in block.split("```").next().unwrap().lines() {
+            let line = line.split('#').next().unwrap();
+            let words: Vec<&str> =
+                line.split_whitespace().take_while(|word| !matches!(*word, ">" | "|")).collect();
+            if let Some(at) = words.iter().rposition(|word| *word == "prb" || word.ends_with("/prb"))
+                && !line.contains("build")
+                && !line.contains("useradd")
+                && !line.contains("install ")
+                && !line.contains("systemctl")
+            {
+                parsed("docs/deploy.md", &words[at + 1..]);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 5, "{tried}");
+    // Variables in its tables.
+    for name in
+        document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |").map(|(name, _)| name))
+    {
+        for name in name.split("`, `") {
+            known("docs/deploy.md", name);
+        }
+    }
+}
+
+#[test]
+fn v3_f53_completions_and_manual_pages_know_every_command() {
+    Cli::command().debug_assert();
+    for shell in [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish] {
+        let mut script = Vec::new();
+        manual::completions(shell, &mut script).unwrap();
+        let script = String::from_utf8(script).unwrap();
+        for command in ["data-provider", "lifecycle", "passphrase-file"] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("man1");
+    manual::pages(&folder).unwrap();
+    for page in ["prb.1", "prb-run.1", "prb-data-provider.1", "prb-store-prune.1", "prb-worker-add.1"] {
+        let page = fs::read_to_string(folder.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert!(page.contains(".SH NAME"));
+    }
+}
