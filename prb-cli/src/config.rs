@@ -1,10 +1,12 @@
 //! `prb.toml`.
 
+mod api;
 mod check;
 mod purpose;
 mod tuning;
 mod urls;
 
+pub use api::{Api, DEFAULT_LISTEN, Network};
 pub use purpose::Purpose;
 pub use tuning::{Attestation, Feed, Workers};
 pub use urls::Urls;
@@ -63,6 +65,9 @@ pub struct Config {
     /// Data providers. With this section nothing is ingested and no chain data is kept here: workers are fed with what
     /// providers have verified.
     pub providers: Option<Providers>,
+    /// The management API.
+    #[serde(default)]
+    pub api: Api,
     /// Logs.
     #[serde(default)]
     pub log: Log,
@@ -440,6 +445,7 @@ impl Config {
             redis: None,
             serve: Serve::default(),
             providers: None,
+            api: Api::default(),
             log: Log::default(),
             inventory: Declared::default(),
             serves: false,

@@ -5,6 +5,7 @@ use crate::{
     config::{Config, ConfigError, Purpose, Serve, Urls},
     deployment::{bridge_options, interrupted},
     source::block_source,
+    telemetry,
     token::{TokenError, token_in},
 };
 use prb_chain::verify::CryptoVerifier;
@@ -215,6 +216,7 @@ fn server_options(serve: &Serve) -> Result<ServerOptions, DataProviderError> {
         connections_per_peer: serve.connections_per_peer,
         token,
         tls,
+        metrics: Some(telemetry::render),
         ..ServerOptions::default()
     })
 }

@@ -5,7 +5,7 @@ use prb_cli::{
     args::{Cli, Command, StoreCommand},
     check, commands,
     config::{Config, ConfigError, Log, Purpose},
-    data_provider, deployment, logs, queue, status, store_commands, trade,
+    data_provider, deployment, logs, queue, status, store_commands, telemetry, trade,
 };
 use std::{
     error::Error,
@@ -71,11 +71,13 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     match cli.command.clone() {
         Command::DataProvider(_) => {
             logs::start(&config.log)?;
+            telemetry::install();
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(data_provider::run(&config))?;
         }
         Command::Run(_) | Command::Lifecycle(_) => {
             logs::start(&config.log)?;
+            telemetry::install();
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let ended = runtime.block_on(deployment::run(&config, read));
             runtime.shutdown_timeout(LAST_WORK);

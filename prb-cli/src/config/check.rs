@@ -91,6 +91,7 @@ impl Config {
                 );
             }
         }
+        self.api.check()?;
         self.check_workers()?;
         self.period()?;
         self.tip()?;
