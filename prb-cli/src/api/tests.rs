@@ -199,6 +199,22 @@ async fn v3_f48_it_listens_at_several_addresses_and_says_which_it_cannot_have() 
 }
 
 #[tokio::test]
+async fn a_default_address_that_is_taken_is_told_once_with_the_remedy() {
+    let observed = prb_core::testkit::Observed::begin();
+    let place = Place::new().await;
+    let mut api = Api::with(&config::Api::off(), Limits::default()).unwrap();
+    let taken = place.address();
+    api.bound = super::listeners(&[taken], false).unwrap().1;
+    for _ in 0..2 {
+        api.attach(place.deployment.clone()).await;
+        api.detach().await;
+    }
+    let told = observed.lines(&["WARN", "there is no API", &taken.to_string(), "enabled = false"]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    place.end().await;
+}
+
+#[tokio::test]
 async fn it_stands_by_until_something_runs_and_lets_go_of_it() {
     let api = Api::with(&here(), Limits::default()).unwrap();
     let at = api.addresses()[0];

@@ -2,6 +2,7 @@
 
 use super::{PATIENCE, Place, answered, here, send};
 use crate::api::serve::Limits;
+use prb_core::testkit::Observed;
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,6 +25,7 @@ async fn is_well(place: &Place) {
 
 #[tokio::test]
 async fn x19_huge_and_deep_bodies_and_huge_heads_are_refused_and_the_api_goes_on() {
+    let observed = Observed::begin();
     let place = Place::new().await;
     let host = place.address();
     let post = format!("POST /wm/config HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n");
@@ -31,6 +33,7 @@ async fn x19_huge_and_deep_bodies_and_huge_heads_are_refused_and_the_api_goes_on
     let said = format!("{post}content-length: 99999999999\r\n\r\n");
     let refused = send(host, said.as_bytes()).await;
     assert!(refused.status == 413 && refused.message().contains("bytes"), "{refused:?}");
+    assert!(observed.counter("prb_api_answers_total{status=413}") >= 1);
     let mut chunked = format!("{post}transfer-encoding: chunked\r\n\r\n");
     for _ in 0..40 {
         chunked += &format!("8000\r\n{}\r\n", " ".repeat(0x8000));
@@ -66,6 +69,7 @@ async fn x19_huge_and_deep_bodies_and_huge_heads_are_refused_and_the_api_goes_on
 
 #[tokio::test]
 async fn x20_who_says_nothing_or_half_of_it_is_cut_off() {
+    let observed = Observed::begin();
     let place = Place::with(&here(), short()).await;
     let host = place.address();
     for (words, expected) in [
@@ -83,12 +87,15 @@ async fn x20_who_says_nothing_or_half_of_it_is_cut_off() {
         let answer = answered(&mut stream).await;
         assert!(expected.contains(&answer.status), "{words:?}: {answer:?}");
     }
+    assert!(observed.counter("prb_api_cut_connections_total") >= 1);
+    assert!(observed.counter("prb_api_answers_total{status=408}") >= 1);
     is_well(&place).await;
     place.end().await;
 }
 
 #[tokio::test]
 async fn x20_a_flood_of_connections_is_turned_away_and_over_when_it_is_over() {
+    let observed = Observed::begin();
     let place = Place::with(&here(), Limits { connections: (8, 4), ..Limits::default() }).await;
     let mut flood = Vec::new();
     for _ in 0..4 {
@@ -102,6 +109,8 @@ async fn x20_a_flood_of_connections_is_turned_away_and_over_when_it_is_over() {
     }
     let status = place.get("/wm/status").await.status;
     assert!([0, 503].contains(&status), "{status}");
+    assert!(observed.counter("prb_api_refused_connections_total") >= 1);
+    assert_eq!(observed.lines(&["WARN", "too many connections to the API"]).len(), 1, "told once");
     drop(flood);
     is_well(&place).await;
     place.end().await;
