@@ -96,6 +96,8 @@ mod tests {
     use super::*;
     use hyper::header::HeaderValue;
 
+    type Headers = [(&'static str, &'static str)];
+
     const TOKEN: &str = "Bearer a-token-of-some-length";
     const HERE: &str = "127.0.0.1";
     const AWAY: &str = "10.0.0.9";
@@ -105,7 +107,7 @@ mod tests {
         Access { token, ..Access::default() }
     }
 
-    fn asked(access: &Access, peer: &str, changes: bool, headers: &[(&'static str, &str)]) -> u16 {
+    fn asked(access: &Access, peer: &str, changes: bool, headers: &Headers) -> u16 {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
@@ -122,7 +124,7 @@ mod tests {
         let shown = [("authorization", TOKEN)];
         let wrong = [("authorization", "Bearer b-token-of-some-length")];
         let proxied = [("x-forwarded-for", "10.0.0.9")];
-        let cases: &[(&Access, &str, bool, &[(&'static str, &str)], u16)] = &[
+        let cases: &[(&Access, &str, bool, &Headers, u16)] = &[
             (&access(false), HERE, true, &[], 200),
             (&access(false), "::1", true, &[], 200),
             (&access(false), "::ffff:127.0.0.1", true, &[], 200),
@@ -150,7 +152,7 @@ mod tests {
     fn a_page_from_elsewhere_changes_nothing_through_the_browser_of_who_may() {
         let plain = access(true);
         let monitor = Access { hosts: vec!["Monitor.lan".to_owned()], ..access(false) };
-        let cases: &[(&Access, bool, &[(&'static str, &str)], u16)] = &[
+        let cases: &[(&Access, bool, &Headers, u16)] = &[
             (&plain, true, &[("host", "127.0.0.1:3001")], 200),
             (&plain, true, &[("host", "[::1]:3001")], 200),
             (&plain, true, &[("host", "LocalHost:3001")], 200),

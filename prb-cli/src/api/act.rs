@@ -47,7 +47,7 @@ pub(super) fn alone(asked: Asked) -> Result<Reply, Asked> {
 pub(super) fn standing_by(asked: &Asked) -> Reply {
     match asked {
         Asked::Health => Reply::ok(&json!({ "ok": true })),
-        Asked::Ready => ready(vec!["the bridge starts, stops, or stands by for another one".to_owned()]),
+        Asked::Ready => ready(&["the bridge starts, stops, or stands by for another one".to_owned()]),
         _ => unavailable("the bridge starts, stops, or stands by for another one; ask again in a moment"),
     }
 }
@@ -122,10 +122,10 @@ async fn readiness(deployment: &Deployment, watch: &Watch) -> Reply {
         Ok(None) => reasons.push("there is no data yet".to_owned()),
         Err(cause) => reasons.push(cause.to_string()),
     }
-    ready(reasons)
+    ready(&reasons)
 }
 
-fn ready(reasons: Vec<String>) -> Reply {
+fn ready(reasons: &[String]) -> Reply {
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Reply::json(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
 }
