@@ -1,5 +1,6 @@
 //! `prb.toml`.
 
+mod api;
 mod check;
 mod data_sources;
 pub mod environment;
@@ -14,6 +15,7 @@ mod urls;
 pub use environment::{Environment, Service};
 pub use notify::Notify;
 pub use origin::{Origin, Sources};
+pub use api::{Api, DEFAULT_LISTEN, Network};
 pub use purpose::Purpose;
 pub(crate) use show::place;
 pub use show::show;
@@ -80,6 +82,9 @@ pub struct Config {
     /// Data providers. With this section nothing is ingested and no chain data is kept here: workers are fed with what
     /// providers have verified.
     pub providers: Option<Providers>,
+    /// The management API.
+    #[serde(default)]
+    pub api: Api,
     /// Logs.
     #[serde(default)]
     pub log: Log,
@@ -521,6 +526,7 @@ impl Config {
             notify: Notify::default(),
             serve: Serve::default(),
             providers: None,
+            api: Api::default(),
             log: Log::default(),
             inventory: Declared::default(),
             serves: false,

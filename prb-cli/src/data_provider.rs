@@ -5,7 +5,7 @@ use crate::{
     config::{Config, ConfigError, Purpose, Serve, Sources, Urls},
     deployment::{bridge_options, interrupted},
     source::block_source,
-    supervise,
+    supervise, telemetry,
     token::{TokenError, token_in},
     webhook::{Notifier, Stand},
 };
@@ -232,6 +232,7 @@ fn server_options(serve: &Serve) -> Result<ServerOptions, DataProviderError> {
         connections_per_peer: serve.connections_per_peer,
         token,
         tls,
+        metrics: Some(telemetry::render),
         ..ServerOptions::default()
     })
 }

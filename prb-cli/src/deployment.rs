@@ -10,14 +10,15 @@ pub use self::providers::{ProvidersError, fed_by};
 pub(crate) use self::{keys::Keys, roster::declare};
 
 use self::{
-    providers::{Providers, Trust},
+    providers::{Providers, Reloads, Trust},
     roster::{Reach, Roster},
     turn::Turn,
 };
 use crate::{
+    api::{Api, ApiError},
     commands::CommandError,
     config::{Config, ConfigError},
-    identity::IdentityError,
+    identity::{IdentityError, Keyring},
     inventory::{Inventory, InventoryError},
     queue::orders,
     roster::Unfit,
@@ -27,7 +28,7 @@ use crate::{
 };
 use prb_chain::{
     chain_state::{CopyChainState, RpcChainState},
-    journal::{Journal, JournalError, Record, Totals},
+    journal::{Entry, Journal, JournalError, Record, Totals},
     keys::Operators,
     redis_queue::RedisSink,
     trader::{ChainNode, DryRun, Nodes, RpcNode, Trader, TraderConfig},
@@ -44,6 +45,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -113,6 +115,9 @@ pub enum DeploymentError {
     /// Data providers cannot be used.
     #[error(transparent)]
     Providers(#[from] ProvidersError),
+    /// The API cannot listen.
+    #[error(transparent)]
+    Api(#[from] ApiError),
 }
 
 /// What is in the store.
@@ -137,6 +142,7 @@ pub struct Deployment {
     /// Where a person's orders to the trader are put.
     orders: PathBuf,
     inventory: Inventory,
+    keyring: Arc<Keyring>,
     roster: tokio::sync::Mutex<Roster>,
     unfit: Mutex<BTreeMap<String, Unfit>>,
     /// How workers are reached.
@@ -179,7 +185,7 @@ impl Deployment {
             Some(keys) => keys,
             None => Keys::new(config, &inventory, Operators::default())?,
         };
-        let operators = keys.operators().clone();
+        let (operators, keyring) = (keys.operators().clone(), keys.keyring().clone());
         let roster = tokio::sync::Mutex::new(Roster::new(keys, config.fleet.clone()));
         let node = para_nodes(config);
         let builder = Bridge::builder().options(bridge_options(config)?);
@@ -229,7 +235,7 @@ impl Deployment {
         let (orders, unfit) = (config.orders_dir(), Mutex::default());
         let reach = Reach::of(&config.workers)?;
         let deployment =
-            Self { bridge, data, trader, orders, inventory, roster, unfit, reach, notifier, path };
+            Self { bridge, data, trader, orders, inventory, keyring, roster, unfit, reach, notifier, path };
         deployment.catch_up().await?;
         Ok(deployment)
     }
@@ -237,6 +243,38 @@ impl Deployment {
     /// The bridge.
     pub fn bridge(&self) -> &Bridge {
         &self.bridge
+    }
+
+    /// What it follows.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// The identity that secrets are sealed with; nobody is asked for its passphrase.
+    pub(crate) fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
+    /// Why no data comes, if it does not and that is known.
+    pub fn data_trouble(&self) -> Option<String> {
+        match &self.data {
+            Data::Own(_) => self.bridge.following()?.borrow().stalled.clone(),
+            Data::Providers(providers) => providers.trouble(),
+        }
+    }
+
+    /// The transactions that are known, and whether they are paused; none where the trader is a process of its own.
+    pub fn journal(&self) -> Option<(bool, Vec<Entry>)> {
+        let trader = self.trader.as_ref()?;
+        Some(trader.journal().read(|image| (image.paused(), image.entries())))
+    }
+
+    /// Sends no transactions from now on, or sends them again; false where the trader is a process of its own.
+    pub async fn pause(&self, paused: bool) -> Result<bool, JournalError> {
+        match &self.trader {
+            Some(trader) => trader.pause(paused).await.map(|_| true),
+            None => Ok(false),
+        }
     }
 
     /// Why going on is useless, if it is.
@@ -414,19 +452,34 @@ pub async fn run(
     // First of all: a signal that comes while things are opened ends the program in order too.
     let mut interrupted = std::pin::pin!(interrupted());
     let mut reloads = providers::reloads(config.providers.is_some());
-    let mut keys = None;
     let _alive = supervise::keep_alive();
     if config.redis.is_some() {
         // Whose turn it is may take as long as another one lives.
         supervise::ready("standing by");
     }
+    // Also while another one has its turn: whoever watches over services must not take standing by for being dead.
+    let api = Api::start(config)?;
+    let ended = run_beside(&api, config, read, interrupted.as_mut(), &mut reloads).await;
+    api.stop().await;
+    ended
+}
+
+async fn run_beside(
+    api: &Api,
+    config: &Config,
+    read: impl Fn() -> Result<Config, ConfigError>,
+    mut interrupted: Pin<&mut impl Future<Output = ()>>,
+    reloads: &mut Reloads,
+) -> Result<(), DeploymentError> {
+    let mut keys = None;
     loop {
         let turn = tokio::select! {
             () = &mut interrupted => return Ok(()),
             turn = Turn::come(config) => turn?,
         };
-        let deployment = Deployment::begin(config, keys.take()).await?;
+        let deployment = Arc::new(Deployment::begin(config, keys.take()).await?);
         supervise::ready("running");
+        api.attach(deployment.clone()).await;
         let snapshot = deployment.inventory.snapshot()?;
         info!(workers = snapshot.workers.len(), pools = snapshot.pools.len(), "running");
         if let Some(next) = snapshot.next_step() {
@@ -448,9 +501,19 @@ pub async fn run(
         if ended.is_some() {
             supervise::stopping();
         }
+        let stop = async {
+            api.detach().await;
+            match Arc::into_inner(deployment) {
+                Some(deployment) => Some(deployment.end().await),
+                None => {
+                    warn!("the bridge is still in use and ends with the process");
+                    None
+                }
+            }
+        };
         tokio::select! {
-            kept = deployment.end() => {
-                keys = Some(kept);
+            kept = stop => {
+                keys = kept;
                 info!("stopped");
             }
             () = self::interrupted() => warn!("a second signal: what is under way is not waited for"),

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod account;
+pub mod api;
 pub mod archive_source;
 pub mod args;
 pub mod bulk;
@@ -24,6 +25,7 @@ mod source;
 mod supervise;
 pub mod status;
 pub mod store_commands;
+pub mod telemetry;
 pub mod token;
 pub mod trade;
 pub mod units;

@@ -5,7 +5,7 @@ use prb_cli::{
     args::{Cli, Command, DataProviderArgs, LifecycleArgs, RunArgs, StoreCommand},
     check, commands,
     config::{self, Config, ConfigError, Environment, Log, Purpose, Service, Sources},
-    data_provider, deployment, logs, manual, queue, status, store_commands, trade,
+    data_provider, deployment, logs, manual, queue, status, store_commands, telemetry, trade,
 };
 use std::{
     error::Error,
@@ -114,11 +114,13 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     match command.clone() {
         Command::DataProvider(_) => {
             start_logs(&config)?;
+            telemetry::install();
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(data_provider::run(&config))?;
         }
         Command::Run(_) | Command::Lifecycle(_) => {
             start_logs(&config)?;
+            telemetry::install();
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             if sources.environment.is_config_mode()? {
                 tracing::warn!(

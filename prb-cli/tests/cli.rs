@@ -57,6 +57,8 @@ mod asked;
 #[allow(dead_code)]
 #[path = "../../examples/devnet/tests/e2e/calls.rs"]
 mod calls;
+#[path = "../../examples/devnet/tests/e2e/http.rs"]
+mod http;
 #[allow(dead_code)]
 #[path = "../../examples/devnet/tests/e2e/world.rs"]
 mod world;

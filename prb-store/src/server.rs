@@ -9,15 +9,19 @@ mod body;
 mod connection;
 mod guard;
 mod headers_cache;
+mod health;
 mod hot;
 mod meter;
 mod native;
 mod options;
+mod seats;
 mod session;
 mod sniff;
 mod troubles;
 
 pub use options::{BadToken, ServerOptions, Token};
+pub use seats::{Seat, Seats};
+pub use troubles::Troubles;
 
 use crate::cache::Cache;
 use answer::{Refusal, put};
@@ -40,23 +44,21 @@ use prb_core::{
 use serde_json::{Value, json};
 use session::{Session, Share};
 use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, field::display, info, warn};
-use troubles::Troubles;
 
 /// Pause after accepting failed, for example for want of file descriptors.
 const AFTER_ACCEPT_FAILED: Duration = Duration::from_millis(200);
@@ -78,8 +80,7 @@ struct Shared {
     /// KiB left for answers under way.
     memory: Arc<Semaphore>,
     hot: Mutex<Cache<Framed>>,
-    connections: Arc<Semaphore>,
-    peers: Mutex<BTreeMap<IpAddr, usize>>,
+    seats: Arc<Seats>,
     meter: Meter,
     served: AtomicU64,
     troubles: Troubles,
@@ -104,8 +105,7 @@ impl Server {
             following,
             memory: Arc::new(Semaphore::new(kib(options.memory_bytes) as usize)),
             hot: Mutex::new(Cache::new(options.cache_bytes, Duration::MAX)),
-            connections: Arc::new(Semaphore::new(options.connections)),
-            peers: Mutex::default(),
+            seats: Seats::new(options.connections, options.connections_per_peer),
             meter: Meter::default(),
             served: AtomicU64::new(0),
             troubles: Troubles::default(),
@@ -159,38 +159,11 @@ impl Server {
     }
 }
 
-/// A connection's place, free again when dropped.
-struct Seat {
-    shared: Arc<Shared>,
-    peer: IpAddr,
-    _connection: OwnedSemaphorePermit,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut peers = self.shared.peers();
-        if let Some(seats) = peers.get_mut(&self.peer) {
-            *seats -= 1;
-            if *seats == 0 {
-                peers.remove(&self.peer);
-            }
-        }
-    }
-}
-
 impl Shared {
     /// A place for a connection, none if there are too many.
-    fn admit(self: &Arc<Self>, peer: SocketAddr, stream: &TcpStream) -> Option<Seat> {
+    fn admit(&self, peer: SocketAddr, stream: &TcpStream) -> Option<Seat> {
         let peer = peer.ip().to_canonical();
-        let seat = self.connections.clone().try_acquire_owned().ok().and_then(|connection| {
-            let mut peers = self.peers();
-            let seats = peers.entry(peer).or_default();
-            if *seats >= self.options.connections_per_peer {
-                return None;
-            }
-            *seats += 1;
-            Some(Seat { shared: self.clone(), peer, _connection: connection })
-        });
+        let seat = self.seats.take(peer);
         if seat.is_none() {
             metrics::counter!("prb_server_refused_connections_total").increment(1);
             if self.troubles.begins("connections") {
@@ -206,10 +179,6 @@ impl Shared {
             let _ = stream.try_write(FULL); // a courtesy
         }
         seat
-    }
-
-    fn peers(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn answer(&self, request: &Request<Incoming>, session: &Arc<Session>) -> Response<Payload> {
@@ -281,6 +250,7 @@ impl Shared {
             ["v1", native @ ..] => {
                 self.native(native, Query(request.uri().query().unwrap_or("")), session).await
             }
+            ["healthz" | "readyz" | "metrics"] => self.health(segments[0]).await,
             others => self.headers_cache(others, session).await,
         }
     }

@@ -41,6 +41,25 @@ fn span(first: u32, last: u32) -> Span {
 }
 
 #[tokio::test]
+async fn who_watches_over_services_is_told_whether_it_lives_gets_on_and_what_it_counts() {
+    let (_, _, running) = served(ServerOptions::default()).await;
+    for (path, status, words) in
+        [("/healthz", 200, "true"), ("/readyz", 200, "true"), ("/metrics", 503, "not recorded")]
+    {
+        let reply = running.get(path).await;
+        let body = String::from_utf8_lossy(&reply.body);
+        assert!(reply.status == status && body.contains(words), "{path}: {} {body}", reply.status);
+    }
+    let options = ServerOptions { metrics: Some(|| Some("made_total 7\n".to_owned())), ..Default::default() };
+    let empty = Running::start(Arc::new(MemoryStore::new()), options).await;
+    let ready = empty.get("/readyz").await;
+    assert!(ready.status == 503 && String::from_utf8_lossy(&ready.body).contains("there is no data yet"));
+    assert_eq!(empty.get("/healthz").await.status, 200, "it lives all the same");
+    let metrics = empty.get("/metrics").await;
+    assert_eq!((metrics.status, &metrics.body[..]), (200, &b"made_total 7\n"[..]));
+}
+
+#[tokio::test]
 async fn items_travel_as_they_are_stored() {
     let (_, store, running) = served(ServerOptions::default()).await;
     let tag = wire::chain_tag(&store.coverage().await.unwrap().unwrap().identity);

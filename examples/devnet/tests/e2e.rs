@@ -19,10 +19,14 @@ mod fast;
 mod feeds;
 #[path = "e2e/hostile.rs"]
 mod hostile;
+#[path = "e2e/http.rs"]
+mod http;
 #[path = "e2e/lies.rs"]
 mod lies;
 #[path = "e2e/metered.rs"]
 mod metered;
+#[path = "e2e/management.rs"]
+mod management;
 #[path = "e2e/outages.rs"]
 mod outages;
 #[path = "e2e/plain.rs"]

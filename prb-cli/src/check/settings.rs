@@ -2,7 +2,8 @@
 
 use super::{Item, PATIENCE, Verdict};
 use crate::{
-    config::{Config, ConfigError, Notify, Redis, place},
+    api::token,
+    config::{self, Config, ConfigError, Notify, Redis, place},
     logs, units, webhook,
 };
 use futures::future::join_all;
@@ -69,6 +70,7 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
     if let Some(score) = config.fleet.min_score {
         items.push(Item::setting("fleet.min_score", score.to_string()));
     }
+    items.extend(api(&config.api));
     if let Some(redis) = &config.redis {
         items.push(self::redis(config, redis, offline).await);
     }
@@ -109,6 +111,30 @@ fn notify(notify: &Notify) -> Vec<Item> {
 
 fn planck(amount: Result<u128, ConfigError>) -> String {
     amount.map_or_else(|error| error.to_string(), units::format)
+}
+
+/// The management API. Its port is not tried: a bridge that runs has it.
+fn api(api: &config::Api) -> Vec<Item> {
+    if !api.enabled {
+        return vec![Item::setting("api.enabled", "false")];
+    }
+    let listen: Vec<_> = api.addresses().iter().map(ToString::to_string).collect();
+    let (listen, away) =
+        (listen.join(", "), api.addresses().iter().any(|address| !address.ip().is_loopback()));
+    let mut items = vec![if away && api.allow_unauthenticated {
+        let says = "whoever reaches the port may change everything (api.allow_unauthenticated)";
+        Item::new("api.listen", listen, Verdict::Note, says)
+    } else {
+        Item::setting("api.listen", listen)
+    }];
+    if let Some(path) = &api.token_file {
+        let path = path.display().to_string();
+        items.push(match token(api) {
+            Ok(_) => Item::setting("api.token_file", path),
+            Err(cause) => Item::wrong("api.token_file", path, cause),
+        });
+    }
+    items
 }
 
 /// The server that a trader of its own is reached through: whether somebody listens there, and lets us in.

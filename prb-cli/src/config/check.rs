@@ -96,6 +96,7 @@ impl Config {
                 );
             }
         }
+        self.api.check()?;
         self.check_workers()?;
         self.period()?;
         self.tip()?;

@@ -11,6 +11,7 @@ use prb_chain::keys::{self, Operators, Signer};
 use prb_core::id::PoolId;
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tracing::{error, info, warn};
@@ -20,7 +21,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// Who can sign, and why the others cannot.
 pub(crate) struct Keys {
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
     identity: Identity,
     operators: Operators,
     /// Why operators cannot sign.
@@ -42,7 +43,13 @@ impl Keys {
             count_unusable(known.len());
         })?;
         keyring.never_ask();
+        let keyring = Arc::new(keyring);
         Ok(Self { keyring, identity, operators, unusable: BTreeMap::new(), stale: None })
+    }
+
+    /// The identity and how it is unlocked, without asking anybody.
+    pub(crate) fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
     }
 
     /// Whether to follow the inventory once more although it has not changed: the identity could not be read.

@@ -192,6 +192,25 @@ impl Providers {
         Ok(())
     }
 
+    /// Why nothing is read from any of them, if nothing is.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let known = self.store.providers();
+        let well = |provider: &ProviderStatus| provider.usable && provider.trouble.is_none();
+        if self.store.is_ready() && known.iter().any(well) {
+            return None;
+        }
+        let causes = known.iter().map(|provider| {
+            format!("{}: {}", provider.url, provider.trouble.as_deref().unwrap_or("no answer yet"))
+        });
+        let causes: Vec<_> = causes.collect();
+        Some(if causes.is_empty() {
+            "no data provider is asked; name one in providers.urls, and a node in chain.para that answers"
+                .to_owned()
+        } else {
+            format!("no data provider is well: {}", causes.join("; "))
+        })
+    }
+
     /// Why going on is useless: there are providers, and none was ever of the right network.
     pub(super) fn failure(&self) -> Option<ProvidersError> {
         let node = self.joint.wanted().network?;

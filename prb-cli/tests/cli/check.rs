@@ -62,6 +62,7 @@ async fn what_a_configuration_means_is_shown_without_asking_anybody() {
         "ok     transactions.mortality   32 blocks",
         "ok     transactions.tip         0 PHA",
         "ok     log.filter               info",
+        "ok     api.enabled              false",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in {text}");
     }

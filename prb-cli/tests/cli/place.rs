@@ -56,7 +56,7 @@ impl Place {
         self.configure(&format!(
             "data_dir = \"data\"\n\
              [chain]\nrelay = \"{relay}\"\npara = \"{para}\"\n\
-             [feed]\ninfo_seconds = 1\n\
+             [api]\nenabled = false\n[feed]\ninfo_seconds = 1\n\
              [transactions]\ngather_ms = 100\n"
         ));
     }

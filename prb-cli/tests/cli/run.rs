@@ -2,13 +2,16 @@
 
 use crate::asked::Side;
 use crate::calls;
-use crate::place::Place;
+use crate::http::ask;
+use crate::mistakes::one_line;
+use crate::place::{Place, Running};
 use crate::world::{World, until, until_or};
 use prb_core::id::{PoolId, WorkerKey};
 use prb_core::lifecycle::Facts;
 use prb_core::types::facts::SessionState;
 use prb_devnet::network::{self, Devnet};
 use prb_devnet::worker::{Fault, FaultRule, WorkerHandle};
+use std::net::SocketAddr;
 
 /// Whether the finalized chain says that a worker computes.
 pub fn computes(network: &Devnet, worker: &WorkerHandle) -> bool {
@@ -105,17 +108,44 @@ async fn v3_f85_the_example_configuration_runs_as_it_is_but_for_its_addresses() 
     let text = include_str!("../../../examples/devnet/prb.toml")
         .replace("ws://127.0.0.1:9945", &world.url(Side::Relay))
         .replace("ws://127.0.0.1:9944", &world.url(Side::Para))
-        .replace("http://127.0.0.1:8000", &world.workers[0].url());
+        .replace("http://127.0.0.1:8000", &world.workers[0].url())
+        + "[api]\nlisten = [\"127.0.0.1:0\"]\n";
     let place = Place::new();
     place.configure(&text);
     let checked = place.ok(&["check"]).await;
     assert!(checked.contains("1 operators, 1 pools, 1 workers"), "{checked}");
     let running = place.run("info");
     until_computing(&world, &world.workers, || running.log()).await;
+    what_watches_over_it_is_answered(&running).await;
     assert_eq!(running.end("-INT").await.0, Some(0));
     // What it declares is in the inventory now, and is not added twice.
     assert_eq!(place.ok(&["worker", "list"]).await.lines().count(), 1);
     world.halt_chains().await;
+}
+
+/// Health, readiness and metrics of a process.
+async fn what_watches_over_it_is_answered(running: &Running) {
+    let log = running.log();
+    let line = log.iter().find(|line| line.contains("the API listens")).unwrap();
+    let at: SocketAddr = line.split("address=").nth(1).unwrap().trim().parse().unwrap();
+    assert_eq!(ask(at, "GET", "/healthz", "").await.0, 200);
+    until("it is ready", async || ask(at, "GET", "/readyz", "").await.0 == 200).await;
+    let (status, metrics) = ask(at, "GET", "/metrics", "").await;
+    assert_eq!(status, 200);
+    for name in ["prb_build_info{version=", "prb_worker_calls_total{", "prb_workers{stage=\"Working\"}"] {
+        assert!(metrics.lines().any(|line| line.starts_with(name)), "{name} in {metrics}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_the_api_that_somebody_named_must_be_had() {
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = held.local_addr().unwrap();
+    let nodes = "[chain]\nrelay = \"ws://127.0.0.1:9\"\npara = \"ws://127.0.0.1:9\"\n";
+    let place = Place::new();
+    place.configure(&format!("data_dir = \"data\"\n{nodes}[api]\nlisten = [\"{taken}\"]\n"));
+    let done = place.prb(&["run"]).await;
+    one_line(&done, &["api.listen", &taken.to_string()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ fn configuration(world: &World, more: &str) -> String {
     format!(
         "data_dir = \"data\"\n\
          [chain]\nrelay = \"{relay}\"\npara = [\"ws://127.0.0.1:9\", \"{para}\"]\n\
-         [feed]\ninfo_seconds = 1\n\
+         [api]\nenabled = false\n[feed]\ninfo_seconds = 1\n\
          [transactions]\ngather_ms = 100\n{more}"
     )
 }

@@ -41,6 +41,24 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All of them, in the order of a worker's life.
+    pub const ALL: [Self; 14] = [
+        Self::Disabled,
+        Self::Starting,
+        Self::Initializing,
+        Self::Syncing,
+        Self::SyncOnly,
+        Self::Registering,
+        Self::Gatekeeper,
+        Self::AwaitingScore,
+        Self::JoiningPool,
+        Self::StartingComputing,
+        Self::Working,
+        Self::Unresponsive,
+        Self::CoolingDown,
+        Self::InAnotherPool,
+    ];
+
     /// Its name in status, logs and JSON.
     pub const fn name(self) -> &'static str {
         match self {

@@ -14,6 +14,8 @@ use prb_core::{port::StoreError, wire};
 pub(super) const BINARY: &str = "application/octet-stream";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) const JSON: &str = "application/json";
+/// The text format of Prometheus.
+pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Answers below this size are not compressed.
 const WORTH_COMPRESSING: usize = 1 << 10;

@@ -45,6 +45,8 @@ pub struct ServerOptions {
     pub token: Option<Token>,
     /// Speak TLS, and nothing else.
     pub tls: Option<ServerTls>,
+    /// What `/metrics` answers: the metrics of the process as text for Prometheus, where they are recorded.
+    pub metrics: Option<fn() -> Option<String>>,
 }
 
 impl Default for ServerOptions {
@@ -67,6 +69,7 @@ impl Default for ServerOptions {
             zstd_level: 1,
             token: None,
             tls: None,
+            metrics: None,
         }
     }
 }
@@ -91,7 +94,7 @@ impl Token {
     }
 
     /// Whether a request's header shows it. Hashes are compared, so the time taken tells nothing of the token.
-    pub(crate) fn is_shown(&self, header: Option<&[u8]>) -> bool {
+    pub fn is_shown(&self, header: Option<&[u8]>) -> bool {
         header.is_some_and(|header| Hash::of(header) == Hash::of(self.header().as_bytes()))
     }
 }

@@ -11,12 +11,12 @@ use tokio::time::Instant;
 const OVER: Duration = Duration::from_secs(60);
 
 /// The kinds of trouble that there were, with when they were there last. A flood must not fill the log.
-#[derive(Default)]
-pub(super) struct Troubles(Mutex<BTreeMap<&'static str, Instant>>);
+#[derive(Debug, Default)]
+pub struct Troubles(Mutex<BTreeMap<&'static str, Instant>>);
 
 impl Troubles {
     /// Whether trouble of this kind begins. If not, somebody was told of it already.
-    pub(super) fn begins(&self, kind: &'static str) -> bool {
+    pub fn begins(&self, kind: &'static str) -> bool {
         let now = Instant::now();
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, now);
         last.is_none_or(|last| now.duration_since(last) >= OVER)

@@ -1,0 +1,145 @@
+//! Whether the bridge gets on, from what it tells.
+
+use super::pace::{LOOK, Pace};
+use crate::deployment::Deployment;
+use prb_core::{lifecycle::Stage, moment::Moment, pipeline::Event};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+/// What was told and is not over.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Why ingest does not get on.
+    ingest: Option<String>,
+    /// What stands still, and whom it waits for.
+    stalled: BTreeMap<&'static str, String>,
+    pub(super) pace: Pace,
+}
+
+impl Told {
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::IngestTrouble { cause } => self.ingest = Some(cause),
+            Event::IngestRecovered => self.ingest = None,
+            Event::Stalled { what, cause } => drop(self.stalled.insert(what, cause)),
+            Event::Resumed { what } => drop(self.stalled.remove(what)),
+            // Something may be over that nobody told; what is not is told again.
+            Event::Missed(_) => (self.ingest, self.stalled) = (None, BTreeMap::new()),
+            _ => {}
+        }
+    }
+
+    /// Why the bridge does not get on; nothing if it does. `data` is what is known otherwise of why no data comes.
+    pub(super) fn reasons(&self, data: Option<String>) -> Vec<String> {
+        let stalled = self.stalled.iter().map(|(what, cause)| format!("{what} stand still: {cause}"));
+        let mut reasons: Vec<String> = self.ingest.iter().cloned().chain(stalled).collect();
+        if let Some(data) = data.filter(|data| !reasons.iter().any(|reason| reason.contains(data.as_str()))) {
+            reasons.push(data);
+        }
+        reasons
+    }
+}
+
+/// Listens to a bridge until it is dropped.
+#[derive(Debug)]
+pub(super) struct Watch {
+    told: Arc<Mutex<Told>>,
+    task: JoinHandle<()>,
+}
+
+impl Watch {
+    pub(super) fn on(deployment: &Arc<Deployment>) -> Self {
+        let told = Arc::<Mutex<Told>>::default();
+        let (heard, mut events) = (told.clone(), deployment.bridge().events());
+        let weak = Arc::downgrade(deployment);
+        let task = tokio::spawn(async move {
+            let begun = Instant::now();
+            let mut looks = interval(LOOK);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    event = events.next() => match event {
+                        Some(event) => locked(&heard).hear(event),
+                        None => return,
+                    },
+                    _ = looks.tick() => {
+                        let Some(deployment) = weak.upgrade() else { return };
+                        look(&deployment, &heard, Moment(begun.elapsed()));
+                    }
+                }
+            }
+        });
+        Self { told, task }
+    }
+
+    /// Ends it; nothing of the deployment is held any more then.
+    pub(super) async fn end(mut self) {
+        self.task.abort();
+        // It was aborted, or had ended.
+        let _ = (&mut self.task).await;
+    }
+
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
+        locked(&self.told)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Takes in where the workers are, and counts them by stage.
+fn look(deployment: &Deployment, told: &Mutex<Told>, now: Moment) {
+    let workers = deployment.bridge().workers_status();
+    for stage in Stage::ALL {
+        let count = workers.iter().filter(|worker| worker.stage == stage).count();
+        metrics::gauge!("prb_workers", "stage" => stage.name()).set(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+    let troubled = workers.iter().filter(|worker| worker.trouble.is_some()).count();
+    metrics::gauge!("prb_workers_in_trouble").set(u32::try_from(troubled).unwrap_or(u32::MAX));
+    let heights = workers.into_iter().filter_map(|worker| {
+        let height = worker.info.as_ref()?.blocknum;
+        Some((worker.worker.name.to_string(), height))
+    });
+    locked(told).pace.look(now, heights);
+}
+
+fn locked(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_get_on_is_a_reason_until_it_is_over() {
+        let mut told = Told::default();
+        assert_eq!(told.reasons(None), Vec::<String>::new());
+        let stalled = |what| Event::Stalled { what, cause: "ws://a: waiting for block 7".to_owned() };
+        for event in
+            [Event::IngestTrouble { cause: "node away".to_owned() }, stalled("workers"), stalled("workers")]
+        {
+            told.hear(event);
+        }
+        let workers = "workers stand still: ws://a: waiting for block 7";
+        assert_eq!(told.reasons(None), ["node away", workers]);
+        assert_eq!(told.reasons(Some("ws://a: waiting for block 7".to_owned())).len(), 2, "known already");
+        assert_eq!(told.reasons(Some("no provider answers".to_owned())).len(), 3);
+        told.hear(Event::IngestRecovered);
+        assert_eq!(told.reasons(None), [workers]);
+        told.hear(Event::Resumed { what: "workers" });
+        assert_eq!(told.reasons(None), Vec::<String>::new());
+        told.hear(stalled("storage changes"));
+        told.hear(Event::Missed(9));
+        assert_eq!(told.reasons(None), Vec::<String>::new(), "what lasts is told again");
+    }
+}

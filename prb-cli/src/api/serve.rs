@@ -1,0 +1,224 @@
+//! The sockets of the API. Nothing is trusted of who asks: connections, heads, bodies and times are bounded.
+
+use super::{
+    access::Access,
+    act::{self, Attached},
+    ask::Asked,
+    reply::Reply,
+    route::Route,
+};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body, Bytes, Incoming},
+    http::request::Parts,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prb_core::pipeline::CancellationToken;
+use prb_store::server::{Seats, Troubles};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::RwLock,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tracing::{debug, warn};
+
+/// How much is given to whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Most connections, and most of one address.
+    pub(super) connections: (usize, usize),
+    /// Time for a request's head to arrive, and longest silence between requests.
+    pub(super) head: Duration,
+    /// Time for a body to arrive.
+    pub(super) body: Duration,
+    /// Largest body, bytes: commands to ten thousand workers fit in.
+    pub(super) body_bytes: usize,
+    /// Time to answer.
+    pub(super) answer: Duration,
+    /// How long a connection is kept, so that nobody keeps one by reading slowly.
+    pub(super) life: Duration,
+    /// Time for answers under way when a connection, or everything, is to end.
+    pub(super) grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: (64, 32),
+            head: Duration::from_secs(15),
+            body: Duration::from_secs(15),
+            body_bytes: 1 << 20,
+            answer: Duration::from_secs(30),
+            life: Duration::from_secs(120),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Most header lines of a request, and most bytes of its head.
+const HEAD: (usize, usize) = (64, 16 << 10);
+
+/// Pause after accepting failed, for example for want of file descriptors.
+const AFTER_ACCEPT_FAILED: Duration = Duration::from_millis(200);
+
+/// Answer to a connection that is one too many.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) access: Access,
+    pub(super) limits: Limits,
+    pub(super) seats: Arc<Seats>,
+    pub(super) troubles: Troubles,
+    /// What runs. Whoever answers holds it for reading, so whoever takes it away waits for answers under way.
+    pub(super) attached: RwLock<Option<Attached>>,
+}
+
+/// Serves whoever connects until `stop`, then lets answers under way end.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = tasks.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => shared.clone().admit(stream, peer, &stop, &mut tasks),
+                Err(cause) => {
+                    if shared.troubles.begins("accept") {
+                        warn!(%cause, "the API cannot accept connections; raise the limit on open files if it is that");
+                    }
+                    sleep(AFTER_ACCEPT_FAILED).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    while tasks.join_next().await.is_some() {}
+}
+
+impl Shared {
+    fn admit(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        stop: &CancellationToken,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let Some(seat) = self.seats.take(peer.ip()) else {
+            metrics::counter!("prb_api_refused_connections_total").increment(1);
+            if self.troubles.begins("connections") {
+                let (all, of_one) = self.limits.connections;
+                warn!(%peer, all, of_one, "too many connections to the API, more are turned away (and only counted)");
+            }
+            let _ = stream.try_write(FULL); // a courtesy
+            return;
+        };
+        let _ = stream.set_nodelay(true); // only slower without
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            self.speak(stream, peer.ip(), &stop).await;
+            drop(seat);
+        });
+    }
+
+    async fn speak(self: Arc<Self>, stream: TcpStream, peer: IpAddr, stop: &CancellationToken) {
+        let limits = self.limits;
+        let service = service_fn(|request| {
+            let shared = self.clone();
+            async move { Ok::<_, Infallible>(shared.answer(request, peer).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head)
+            .max_headers(HEAD.0)
+            .max_header_size(HEAD.1)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            () = sleep(limits.life) => None,
+            () = stop.cancelled() => None,
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                timeout(limits.grace, connection).await.unwrap_or(Ok(()))
+            }
+        };
+        if let Err(cause) = ended {
+            metrics::counter!("prb_api_cut_connections_total").increment(1);
+            debug!(%peer, %cause, "a connection to the API ended before its time");
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let reply = self.handle(&parts, body, peer).await.unwrap_or_else(|refusal| refusal);
+        let status = reply.status.as_str().to_owned();
+        debug!(%peer, method = %parts.method, path = parts.uri.path(), status, "answered over the API");
+        metrics::counter!("prb_api_answers_total", "status" => status).increment(1);
+        reply.into_response()
+    }
+
+    async fn handle(&self, parts: &Parts, body: Incoming, peer: IpAddr) -> Result<Reply, Reply> {
+        let route = Route::find(&parts.method, parts.uri.path())?;
+        self.access.check(peer, &parts.headers, route.changes()).inspect_err(|refusal| {
+            let kind = if refusal.status == StatusCode::FORBIDDEN { "page" } else { "stranger" };
+            if self.troubles.begins(kind) {
+                let (path, status) = (parts.uri.path(), refusal.status.as_u16());
+                warn!(%peer, path, status, "refused over the API; more of the kind are only counted");
+            }
+        })?;
+        let body = if route.has_body() { self.read(body).await? } else { Bytes::new() };
+        let asked = Asked::read(route, parts.uri.query(), &parts.headers, &body)?;
+        let answer = async {
+            let asked = match act::alone(asked) {
+                Ok(reply) => return reply,
+                Err(asked) => asked,
+            };
+            match self.attached.read().await.as_ref() {
+                Some(attached) => act::answer(asked, attached).await,
+                None => act::standing_by(&asked),
+            }
+        };
+        timeout(self.limits.answer, answer).await.map_err(|_| {
+            let message = "not done in time; it may still be done, ask again to see";
+            Reply::error(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
+        })
+    }
+
+    async fn read(&self, body: Incoming) -> Result<Bytes, Reply> {
+        let most = self.limits.body_bytes;
+        let too_large = || {
+            let message = format!("the body has more than {most} bytes");
+            Reply::error(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", message).closing()
+        };
+        if body.size_hint().lower() > most as u64 {
+            return Err(too_large());
+        }
+        match timeout(self.limits.body, Limited::new(body, most).collect()).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(too_large()),
+            Ok(Err(cause)) => {
+                let message = format!("the body did not arrive: {cause}");
+                Err(Reply::error(StatusCode::BAD_REQUEST, "BadRequest", message).closing())
+            }
+            Err(_) => {
+                let message = "the body did not arrive in time";
+                Err(Reply::error(StatusCode::REQUEST_TIMEOUT, "Timeout", message).closing())
+            }
+        }
+    }
+}
