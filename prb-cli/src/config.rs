@@ -12,10 +12,10 @@ mod show;
 mod tuning;
 mod urls;
 
+pub use api::{Api, DEFAULT_LISTEN, Network};
 pub use environment::{Environment, Service};
 pub use notify::Notify;
 pub use origin::{Origin, Sources};
-pub use api::{Api, DEFAULT_LISTEN, Network};
 pub use purpose::Purpose;
 pub(crate) use show::place;
 pub use show::show;
@@ -505,6 +505,11 @@ impl Config {
     /// A configuration with defaults for everything but the nodes.
     pub fn for_nodes(data_dir: PathBuf, relay: impl Into<Urls>, para: impl Into<Urls>) -> Self {
         Self::with_chain(data_dir, Chain { relay: relay.into(), para: para.into(), ..Chain::default() })
+    }
+
+    /// A configuration with defaults for everything but the data provider that blocks are taken from.
+    pub fn for_mirror(data_dir: PathBuf, mirror: String) -> Self {
+        Self::with_chain(data_dir, Chain { mirror: Some(mirror), ..Chain::default() })
     }
 
     /// Whether there is a section `[serve]`: whether the file is meant for a data provider too.

@@ -20,7 +20,7 @@ use prb_store::{
     server::Token,
     tls::{ServerTls, TlsError},
 };
-use std::{fs, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 use tracing::{info, warn};
 

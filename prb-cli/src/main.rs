@@ -98,9 +98,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         | Command::Migrate(_) => Config::load_for(&sources, Purpose::Inventory),
         Command::Store(args) => store_commands::configured(&sources, args.data_dir.as_deref()),
         Command::Config(args) => store_commands::configured(&sources, args.db_path.as_deref()),
-        Command::Check { providers, .. } if !providers.is_empty() => {
-            deployment::fed_by(&sources, providers)
-        }
+        Command::Check { providers, .. } if !providers.is_empty() => deployment::fed_by(&sources, providers),
         // What is meant for `prb trade` alone needs fewer nodes.
         Command::Check { .. } => Config::load_for(&sources, Purpose::Run).or_else(|error| {
             let trader = Config::load_for(&sources, Purpose::Trade);

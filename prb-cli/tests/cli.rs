@@ -7,10 +7,10 @@ mod archive;
 mod changes;
 #[path = "cli/check.rs"]
 mod check;
-#[path = "cli/handover.rs"]
-mod handover;
 #[path = "cli/environment.rs"]
 mod environment;
+#[path = "cli/handover.rs"]
+mod handover;
 // The library's own tests look at headers, too.
 #[allow(dead_code)]
 #[path = "cli/hooks.rs"]
@@ -37,10 +37,10 @@ mod providers;
 mod run;
 #[path = "cli/secrets.rs"]
 mod secrets;
-#[path = "cli/tap.rs"]
-mod tap;
 #[path = "cli/supervised.rs"]
 mod supervised;
+#[path = "cli/tap.rs"]
+mod tap;
 #[path = "cli/tx.rs"]
 mod tx;
 

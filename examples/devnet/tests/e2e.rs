@@ -23,10 +23,10 @@ mod hostile;
 mod http;
 #[path = "e2e/lies.rs"]
 mod lies;
-#[path = "e2e/metered.rs"]
-mod metered;
 #[path = "e2e/management.rs"]
 mod management;
+#[path = "e2e/metered.rs"]
+mod metered;
 #[path = "e2e/outages.rs"]
 mod outages;
 #[path = "e2e/plain.rs"]

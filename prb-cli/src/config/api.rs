@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -19,7 +19,7 @@ const MOST: usize = 16;
 /// Who may ask what runs, and change it.
 ///
 /// `GET` reads, everything else changes something. Whoever is on this machine may do both.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Api {
     /// Whether there is one at all.
@@ -109,6 +109,12 @@ impl FromStr for Network {
         network.map(Self).map_err(|_| {
             format!("{text:?} is neither an address like 10.0.0.4 nor a network like 10.0.0.0/24")
         })
+    }
+}
+
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

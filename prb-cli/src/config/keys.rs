@@ -18,9 +18,11 @@ pub(super) enum Kind {
     Url,
     /// Addresses with commas between them, which may hold secrets.
     Urls,
+    /// Anything, with commas between.
+    List,
 }
 
-use Kind::{Flag, Listen, Number, Text, Url, Urls};
+use Kind::{Flag, List, Listen, Number, Text, Url, Urls};
 
 /// All of them but lists of tables (`[[inventory.workers]]` and the like).
 pub(super) const KEYS: &[(&str, Kind)] = &[
@@ -88,6 +90,12 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("providers.ca_file", Text),
     ("providers.cache_mib", Number),
     ("providers.cache_seconds", Number),
+    ("api.enabled", Flag),
+    ("api.listen", List),
+    ("api.token_file", Text),
+    ("api.allow_unauthenticated", Flag),
+    ("api.allow_from", List),
+    ("api.allow_hosts", List),
     ("log.filter", Text),
     ("log.json", Flag),
 ];
@@ -109,7 +117,7 @@ impl Kind {
                 parsed.map_err(|_| "must be an IP address with a port, like 0.0.0.0:8012".to_owned())?;
                 Value::String(text.to_owned())
             }
-            Urls => {
+            Urls | List => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 Value::Array(parts.map(|part| Value::String(part.to_owned())).collect())
             }

@@ -151,7 +151,7 @@ pub const TABLE: &[Variable] = &[
     // PRB v3.
     row(&["DB_PATH"], Sets(&[("data_dir", text)])),
     row(&[DATA_SOURCES], Read),
-    row(&["MGMT_LISTEN_ADDRESSES"], Nothing("no address of the management is taken from it")),
+    row(&["MGMT_LISTEN_ADDRESSES"], Sets(&[("api.listen", urls)])),
     row(&["MGMT_DISABLE_MDNS"], Flag("nothing is ever advertised by mDNS, nor was it in v3")),
     row(&["DISABLE_FAST_SYNC"], Sets(&[("feed.fast_sync", negated)])),
     row(&["CACHE_SIZE"], Sets(&[("feed.cache_mib", bytes), ("providers.cache_mib", bytes)])),
