@@ -151,6 +151,11 @@ async fn v2_f053_a_bridge_and_its_trader_work_as_processes_of_their_own() {
     // The chain stands still: the registration gets no further than the pool.
     let sent = async || calls::registrations(&world.network.para().pending()) == 1;
     until_or("the registration is in the pool", sent, || told(&running) + &told(&trading)).await;
+    assert_eq!(redis.command("FLUSHALL"), "+OK");
+    let back = async || {
+        redis.command("EXISTS prb:journal") == ":1" && redis.command("EXISTS prb:lease:lifecycle") == ":1"
+    };
+    until_or("both are at work still", back, || told(&running) + &told(&trading)).await;
     trading.kill().await;
     let standing_by = spare.run("info");
     until_or(
@@ -160,7 +165,6 @@ async fn v2_f053_a_bridge_and_its_trader_work_as_processes_of_their_own() {
     )
     .await;
     assert!(!standing_by.logged(&["running", "workers=1"]));
-    assert_eq!(redis.command("FLUSHALL"), "+OK");
     world.run_chains();
     let trading = trader.start(&["trade"], "info");
     until_computing(&world, &world.workers, || running.log()).await;
@@ -187,6 +191,12 @@ async fn v2_f054_a_lifecycle_that_comes_to_work_again_needs_no_passphrase_again(
     let Some(redis) = Redis::start() else { return };
     let (place, url) = (Place::new(), redis.url());
     std::fs::write(place.path("passphrase"), "once\n").unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(place.path("passphrase"), private).unwrap();
+    }
     place.configure(&format!(
         "data_dir = \"data\"\npassphrase_file = \"passphrase\"\n\
          [chain]\nrelay = \"ws://127.0.0.1:9\"\npara = \"ws://127.0.0.1:9\"\n\
