@@ -52,6 +52,7 @@ const SET: &[(&str, &str, &str, &str)] = &[
     ("PHALA_ENFORCE_MIN_BENCH_SCORE", "true", "fleet.min_score", "50"),
     ("PHALA_ENFORCE_MIN_BENCH_SCORE", "false", "fleet.min_score", "null"),
     ("DB_PATH", "/var/data/prb-wm", "data_dir", r#""/var/data/prb-wm""#),
+    ("MGMT_LISTEN_ADDRESSES", "127.0.0.1:3001,[::1]:3001", "api.listen", r#"["127.0.0.1:3001","[::1]:3001"]"#),
     ("DISABLE_FAST_SYNC", "true", "feed.fast_sync", "false"),
     ("CACHE_SIZE", "1073741824", "feed.cache_mib", "1024"),
     ("WEBHOOK_URL", "https://h.example/x", "notify.urls", r#"["https://h.example/x"]"#),

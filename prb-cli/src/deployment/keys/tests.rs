@@ -136,7 +136,7 @@ fn x21_each_way_to_spoil_an_identity_is_counted_told_once_and_got_over() {
                 fs::remove_file(folder.join("passphrase")).unwrap();
             },
             "passphrase_file",
-            "there is no such file",
+            "passphrase file",
         ),
     ];
     for (spoil, cause, words) in cases {
