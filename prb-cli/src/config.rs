@@ -13,7 +13,7 @@ mod tuning;
 mod urls;
 
 pub use api::{Api, DEFAULT_LISTEN, Network};
-pub use environment::{Environment, Service};
+pub use environment::{Environment, Remark, Service};
 pub use notify::Notify;
 pub use origin::{Origin, Sources};
 pub use purpose::Purpose;
@@ -100,7 +100,7 @@ pub struct Config {
     origins: Origins,
     /// What is to be told of the environment.
     #[serde(skip)]
-    remarks: Vec<String>,
+    remarks: Vec<Remark>,
 }
 
 /// What the configuration itself puts into the inventory.
@@ -441,13 +441,19 @@ impl Config {
 
     /// Reads and checks a configuration.
     pub fn load_for(sources: &Sources, purpose: Purpose) -> Result<Self, ConfigError> {
-        let config = Self::read(sources, purpose)?;
-        config.check_for(purpose)?;
-        Ok(config)
+        sources.made(|sources| {
+            let config = Self::read_all(sources, purpose)?;
+            config.check_for(purpose)?;
+            Ok(config)
+        })
     }
 
     /// Reads a configuration whose values are still to be checked.
     pub fn read(sources: &Sources, purpose: Purpose) -> Result<Self, ConfigError> {
+        sources.made(|sources| Self::read_all(sources, purpose))
+    }
+
+    fn read_all(sources: &Sources, purpose: Purpose) -> Result<Self, ConfigError> {
         let path = &sources.file;
         let text = match fs::read_to_string(path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound && sources.stand_alone() => String::new(),
@@ -468,13 +474,14 @@ impl Config {
         if sources.file.exists() {
             return Self::read(sources, purpose);
         }
-        Self::joined(&sources.file, "", &sources.environment)
+        sources.made(|sources| Self::joined(&sources.file, "", &sources.environment))
     }
 
     fn joined(path: &Path, text: &str, environment: &Environment) -> Result<Self, ConfigError> {
         let mut table = text.parse::<toml::Table>().map_err(|error| malformed(path, text, &error))?;
         let mut origins = Origins::of_file(&table);
-        let given = environment.given(&table)?;
+        let file = table.clone();
+        let given = environment.given(&file)?;
         given.apply(&mut table, &mut origins);
         let serves = table.contains_key("serve");
         let mut config: Self = toml::Value::Table(table).try_into().map_err(|error| {
@@ -489,7 +496,7 @@ impl Config {
     }
 
     /// What is to be told of the environment: variables without effect, and why.
-    pub fn remarks(&self) -> &[String] {
+    pub fn remarks(&self) -> &[Remark] {
         &self.remarks
     }
 

@@ -63,8 +63,12 @@ fn command(cli: &Cli, sources: &Sources) -> Result<Command, Box<dyn Error>> {
 }
 
 fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
-    let sources = Sources { file: cli.config.clone(), environment: Environment::of_process() };
+    let mut sources = Sources { file: cli.config.clone(), environment: Environment::of_process() };
     let command = command(cli, &sources)?;
+    if !is_service(&command) {
+        sources.environment = sources.environment.forgiving();
+    }
+    let sources = sources;
     let out = &mut std::io::stdout();
     match &command {
         // These need no configuration.
@@ -85,7 +89,10 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     }
     let read = || match &command {
         Command::DataProvider(args) => data_provider::configured(&sources, args),
-        Command::Run(args) => Config::load_for(&sources, Purpose::Run).map(|config| config.told(*args)),
+        Command::Run(args) => Config::load_for(&sources, Purpose::Run).and_then(|config| {
+            config.check_fed()?;
+            Ok(config.told(*args))
+        }),
         Command::Lifecycle(args) => {
             deployment::fed_by(&sources, &args.providers).map(|config| config.told(args.run))
         }
@@ -169,10 +176,24 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Whether a command is a service, or looks at what one would be.
+const fn is_service(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Run(_)
+            | Command::Lifecycle(_)
+            | Command::DataProvider(_)
+            | Command::Trade
+            | Command::Check { show: false, .. }
+    )
+}
+
 /// Starts logs, and tells what there is to be told of the environment.
 fn start_logs(config: &Config) -> Result<(), logs::LogError> {
     logs::start(&config.log)?;
-    config.remarks().iter().for_each(|remark| tracing::warn!("{remark}"));
+    for remark in config.remarks() {
+        if remark.is_aside() { tracing::info!("{remark}") } else { tracing::warn!("{remark}") }
+    }
     Ok(())
 }
 

@@ -135,8 +135,9 @@ fn target(sources: &Sources, args: &StatusArgs) -> Result<(String, RemoteOptions
     let mut ca_file = args.ca_file.clone();
     let url = match &args.url {
         Some(url) => url.clone(),
-        None if sources.file.exists() => {
-            let serve = Config::load_for(sources, Purpose::Run)?.serve;
+        None if sources.file.exists() || sources.stand_alone() => {
+            // Whom a provider asks does not matter here.
+            let serve = Config::read(sources, Purpose::DataProvider)?.serve;
             token_file = token_file.or(serve.token_file);
             let scheme = if serve.tls_certificate.is_some() { "https" } else { "http" };
             ca_file = ca_file.or(serve.tls_certificate);
@@ -263,6 +264,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Environment;
 
     fn answer() -> Value {
         json!({
@@ -340,6 +342,11 @@ mod tests {
         assert_eq!(ask(&named), "http://c:3");
         std::fs::write(&file, format!("{nodes}[serve]\nlisten = \"[::]:9000\"\n")).unwrap();
         assert_eq!(ask(&StatusArgs::default()), "http://[::1]:9000");
+        let environment =
+            Environment::of([("PHALA_MODULE", "data_provider"), ("PRB_SERVE_LISTEN", "127.0.0.1:9001")]);
+        let alone = Sources { file: "prb.toml".into(), environment };
+        let (url, _) = target(&alone, &StatusArgs::default()).unwrap();
+        assert_eq!(url, "http://127.0.0.1:9001", "variables alone say it too");
         std::fs::write(&file, "nonsense").unwrap();
         assert!(target(&Sources::file(&file), &StatusArgs::default()).is_err());
         assert!(target(&Sources::file(&file), &named).is_ok(), "it is not needed");

@@ -146,8 +146,11 @@ impl StoreCommandError {
 /// The configuration with what the command line says. With a data directory on the command line the file may be missing.
 pub fn configured(sources: &Sources, data_dir: Option<&Path>) -> Result<Config, ConfigError> {
     let Some(data_dir) = data_dir else { return Config::load_for(sources, Purpose::Store) };
-    let mut config = Config::read_or_default(sources, Purpose::Store)?;
-    config.check_for(Purpose::Store)?;
+    let mut config = sources.made(|sources| {
+        let config = Config::read_or_default(sources, Purpose::Store)?;
+        config.check_for(Purpose::Store)?;
+        Ok(config)
+    })?;
     data_dir.clone_into(&mut config.data_dir);
     Ok(config)
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 /// Which inventory, and what to do with it.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
-    /// Folder of everything prb keeps; wins over the configuration, which may then be missing.
-    #[arg(long, short = 'd', visible_alias = "data-dir", env = "DB_PATH")]
+    /// Folder of everything prb keeps; wins over the configuration, which may then be missing. Without it v3's DB_PATH says it
+    /// where nothing else does.
+    #[arg(long, short = 'd', visible_alias = "data-dir")]
     pub db_path: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]

@@ -3,7 +3,7 @@
 use super::{Item, PATIENCE, Verdict};
 use crate::{
     api::token,
-    config::{self, Config, ConfigError, Notify, Redis, place},
+    config::{self, Config, ConfigError, Notify, Redis, Remark, place},
     logs, units, webhook,
 };
 use futures::future::join_all;
@@ -66,7 +66,8 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
         items.push(Item::new("fleet.sync_only", "true", Verdict::Note, "no worker is put to work"));
     }
     items.extend(notify(&config.notify));
-    items.extend(config.remarks().iter().map(|remark| Item::new("environment", "", Verdict::Note, remark)));
+    let remark = |remark: &Remark| Item::new("environment", "", Verdict::Note, remark.to_string());
+    items.extend(config.remarks().iter().map(remark));
     if let Some(score) = config.fleet.min_score {
         items.push(Item::setting("fleet.min_score", score.to_string()));
     }
@@ -123,6 +124,9 @@ fn api(api: &config::Api) -> Vec<Item> {
         (listen.join(", "), api.addresses().iter().any(|address| !address.ip().is_loopback()));
     let mut items = vec![if away && api.allow_unauthenticated {
         let says = "whoever reaches the port may change everything (api.allow_unauthenticated)";
+        Item::new("api.listen", listen, Verdict::Note, says)
+    } else if away && api.token_file.is_none() {
+        let says = "whoever reaches the port may read everything; api.token_file ends that";
         Item::new("api.listen", listen, Verdict::Note, says)
     } else {
         Item::setting("api.listen", listen)

@@ -14,6 +14,18 @@ impl Config {
         self.check_values(purpose).map_err(|error| self.origins.named(error))
     }
 
+    /// Refuses a section `[providers]` that names nobody to read from, for `prb run`: it would wait for ever.
+    pub fn check_fed(&self) -> Result<(), ConfigError> {
+        match &self.providers {
+            Some(providers) if providers.urls.is_empty() => Err(ConfigError::Invalid {
+                key: "providers.urls",
+                cause: "names nobody to read from; name data providers, or remove [providers] to ingest here"
+                    .to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn check_values(&self, purpose: Purpose) -> Result<(), ConfigError> {
         let invalid = |key, cause: &str| Err(ConfigError::Invalid { key, cause: cause.to_owned() });
         let chain = &self.chain;

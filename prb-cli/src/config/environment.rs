@@ -1,6 +1,9 @@
 //! The environment: every key of the configuration as a variable, and the variables of PRB v2 and v3.
 //!
 //! A key is `PRB_` and its path in capitals: `chain.para` is `PRB_CHAIN_PARA`. What v2 and v3 call it is in one table.
+//!
+//! Names that begin with `PRB_` or `PHALA_` are meant for prb, and win over the file. Others of v2 and v3, like `DB_PATH`, may
+//! be meant for any program: they only fill what nothing else says.
 
 mod apply;
 mod table;
@@ -10,11 +13,50 @@ mod tests;
 pub use table::{Effect, TABLE, Variable};
 
 use super::{ConfigError, keys};
-use std::collections::BTreeMap;
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt, ops::Deref};
 
 /// Variables and their values. One that is empty is as good as one that is not there.
 #[derive(Clone, Debug, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// Whether what a name of any program says is left out where it cannot be used.
+    forgiving: bool,
+    /// What was left out so, and why.
+    left_out: BTreeMap<String, String>,
+    /// Whether the command line names data providers.
+    fed: bool,
+}
+
+/// What is to be told of a variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Remark {
+    text: String,
+    #[serde(skip)]
+    aside: bool,
+}
+
+impl Remark {
+    /// Whether nobody has to look: the name may be meant for another program.
+    pub const fn is_aside(&self) -> bool {
+        self.aside
+    }
+}
+
+impl Deref for Remark {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 /// What a container of PRB v2 is to be (`PHALA_MODULE`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +85,32 @@ impl Environment {
     /// These variables.
     pub fn of(variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        Self(variables.filter(|(_, value): &(String, String)| !value.trim().is_empty()).collect())
+        let variables = variables.filter(|(_, value): &(String, String)| !value.trim().is_empty()).collect();
+        Self { variables, ..Self::default() }
+    }
+
+    /// For what is no service: what a name of any program says and cannot be used is only told.
+    pub fn forgiving(self) -> Self {
+        Self { forgiving: true, ..self }
+    }
+
+    /// Where the command line names data providers: what is said of reading from them has a meaning then.
+    pub(crate) fn fed(self) -> Self {
+        Self { fed: true, ..self }
+    }
+
+    /// Leaves out a variable that cannot be used, if that may be.
+    pub(super) fn leave_out(&mut self, name: &str, cause: &str) -> bool {
+        let may = self.forgiving && is_generic(name) && self.variables.remove(name).is_some();
+        if may {
+            self.left_out.insert(name.to_owned(), cause.to_owned());
+        }
+        may
     }
 
     /// The value of a variable.
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim())
+        self.variables.get(name).map(|value| value.trim())
     }
 
     /// Whether a variable is `true`; an error if it is neither that nor `false`.
@@ -57,14 +119,20 @@ impl Environment {
         flag.map_err(|cause| ConfigError::Variable { name: name.to_owned(), cause })
     }
 
-    /// Whether anything in it says what a configuration is made of.
-    pub(super) fn sets_anything(&self) -> bool {
-        let sets = |variable: &&Variable| !matches!(variable.effect, Effect::None(_));
-        let known = TABLE.iter().filter(sets).flat_map(|variable| variable.names).copied();
-        known
-            .map(str::to_owned)
-            .chain(keys::KEYS.iter().map(|(key, _)| of_key(key)))
-            .any(|name| self.0.contains_key(&name))
+    /// Whether it says what a configuration is made of: where data is, whom it comes from, or which service this is.
+    pub(super) fn says_enough(&self) -> bool {
+        let makes = |key: &str| {
+            matches!(key, "data_dir" | "chain.relay" | "chain.para" | "chain.mirror" | "providers.urls")
+        };
+        let sets = |variable: &&Variable| match &variable.effect {
+            Effect::Sets(keys) => keys.iter().any(|(key, _)| makes(key)),
+            _ => false,
+        };
+        let of_others =
+            TABLE.iter().filter(sets).flat_map(|variable| variable.names).copied().map(str::to_owned);
+        let own = keys::KEYS.iter().filter(|(key, _)| makes(key)).map(|(key, _)| of_key(key));
+        let together = [DATA_SOURCES, MODULE].map(str::to_owned);
+        of_others.chain(own).chain(together).any(|name| self.variables.contains_key(&name))
     }
 
     /// Which service `PHALA_MODULE` names, if it names one.
@@ -112,6 +180,11 @@ const DATA_SOURCES: &str = "DATA_SOURCE_CONFIG_PATH";
 /// The variable of a key.
 pub fn of_key(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+/// Whether a name may be meant for any program: what it says only fills what nothing else says.
+pub fn is_generic(name: &str) -> bool {
+    !name.starts_with(PREFIX) && !name.starts_with("PHALA_")
 }
 
 /// Whether prb knows a variable.

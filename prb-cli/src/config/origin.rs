@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a configuration is read from. A flag wins over the environment, that over the file, that over the default.
+/// What a configuration is read from. A flag wins over variables whose names are prb's (`PRB_*`, `PHALA_*`), those over the
+/// file, that over other variables of PRB v2 and v3, those over the default.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// The file.
@@ -25,8 +26,21 @@ impl Sources {
     }
 
     /// Whether the file may be missing.
-    pub(super) fn stand_alone(&self) -> bool {
-        self.file == Path::new(DEFAULT_FILE) && self.environment.sets_anything()
+    pub(crate) fn stand_alone(&self) -> bool {
+        self.file == Path::new(DEFAULT_FILE) && self.environment.says_enough()
+    }
+
+    /// Makes something of them, without the variables that it cannot be made with and that may be left out.
+    pub(crate) fn made<T>(&self, make: impl Fn(&Self) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
+        let mut sources = self.clone();
+        // Each round there is one less.
+        loop {
+            match make(&sources) {
+                Err(ConfigError::Variable { name, cause })
+                    if sources.environment.leave_out(&name, &cause) => {}
+                made => return made,
+            }
+        }
     }
 }
 

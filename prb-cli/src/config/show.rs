@@ -77,6 +77,10 @@ pub(crate) fn place(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
+    // A password may hold what ends a host: nobody can tell then where it ends.
+    if path.contains('@') {
+        return format!("{scheme}://…");
+    }
     let (user, host) = authority.rsplit_once('@').map_or(("", authority), |(_, host)| ("…@", host));
     let path = if path.trim_matches('/').is_empty() { "" } else { "/…" };
     format!("{scheme}://{user}{host}{path}")
@@ -95,6 +99,10 @@ mod tests {
             ("https://hooks.example?token=key", "https://hooks.example/…"),
             ("redis://:password@10.0.0.5:6379/0", "redis://…@10.0.0.5:6379/…"),
             ("redis://user:pass@word@host", "redis://…@host"),
+            ("redis://:abc/def@10.0.0.5:6379", "redis://…"),
+            ("redis://:abc?def@10.0.0.5:6379/0", "redis://…"),
+            ("redis://user:abc#def@10.0.0.5", "redis://…"),
+            ("https://hooks.example/@someone", "https://…"),
             ("password", "…"),
         ] {
             assert_eq!(place(url), expected, "{url}");

@@ -355,7 +355,11 @@ async fn ask_network(node: &dyn ChainNode, trouble: &Mutex<Option<String>>) -> H
 
 /// The configuration, whose data comes from the providers named there and from these.
 pub fn fed_by(sources: &Sources, more: &[String]) -> Result<Config, ConfigError> {
-    let mut config = Config::read(sources, Purpose::Lifecycle)?;
+    let mut sources = sources.clone();
+    if !more.is_empty() {
+        sources.environment = sources.environment.fed();
+    }
+    let mut config = Config::read(&sources, Purpose::Lifecycle)?;
     let urls = &mut config.providers.get_or_insert_default().urls;
     for url in more {
         if !urls.contains(url) {

@@ -228,7 +228,10 @@ async fn v3_f47_what_is_wrong_with_a_variable_is_one_line_with_its_name() {
             &[("PHALA_CHAIN_ENDPOINT", "http://x")][..],
             &["environment variable PHALA_CHAIN_ENDPOINT", "WebSocket"][..],
         ),
-        (&[("DB_PATH", "/a"), ("PRB_DATA_DIR", "/b")], &["DB_PATH", "PRB_DATA_DIR", "unset one"]),
+        (
+            &[("PHALA_LOCAL_DB_PATH", "/a"), ("PRB_DATA_DIR", "/b")],
+            &["PHALA_LOCAL_DB_PATH", "PRB_DATA_DIR", "unset one"],
+        ),
         (&[("DISABLE_FAST_SYNC", "yes")], &["DISABLE_FAST_SYNC", "true or false"]),
     ] {
         place.set_environment(variables);

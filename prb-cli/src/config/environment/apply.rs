@@ -2,7 +2,8 @@
 
 use super::{
     BUILT_IN_TRADER, CONFIG_MODE, DATA_SOURCES, ENFORCE_SCORE, Effect, Environment, KEEP_ALIVE,
-    KEEP_ALIVE_TIMEOUT, MIN_SCORE, MODULE, Service, TABLE, Variable, is_known, of_key, table::milliseconds,
+    KEEP_ALIVE_TIMEOUT, MIN_SCORE, MODULE, Remark, Service, TABLE, Variable, is_generic, is_known, of_key,
+    table::milliseconds,
 };
 use crate::config::{
     ConfigError, Origin,
@@ -21,28 +22,45 @@ const V2_LISTEN: &str = "0.0.0.0:8012";
 /// The score that v2 enforced unless another one was given.
 const V2_SCORE: u32 = 50;
 
+/// Why a setting of `[providers]` does nothing.
+const NO_PROVIDERS: &str = "nothing is read from data providers here: there are no providers.urls";
+
 /// Values by key, each with its variable, and what is to be told.
-#[derive(Debug, Default)]
-pub(in crate::config) struct Given {
+#[derive(Debug)]
+pub(in crate::config) struct Given<'f> {
+    /// What the file says.
+    file: &'f Table,
+    /// Whether the command line names data providers.
+    fed: bool,
     settings: BTreeMap<&'static str, (Value, String)>,
-    pub(in crate::config) remarks: Vec<String>,
+    pub(in crate::config) remarks: Vec<Remark>,
 }
 
 impl Environment {
     /// What it says, beside what a file says.
-    pub(in crate::config) fn given(&self, file: &Table) -> Result<Given, ConfigError> {
-        let mut given = Given::default();
+    pub(in crate::config) fn given<'f>(&self, file: &'f Table) -> Result<Given<'f>, ConfigError> {
+        let mut given = Given { file, fed: self.fed, settings: BTreeMap::new(), remarks: Vec::new() };
+        for (name, cause) in &self.left_out {
+            given.warn(name, &format!("is left out: {cause}"));
+        }
+        // Addresses of providers come before what else is said of them.
         for (key, kind) in KEYS {
             let name = of_key(key);
-            if let Some(value) = self.get(&name) {
-                let value = kind.parse(value).map_err(|cause| bad(&name, &cause))?;
+            let Some(value) = self.get(&name) else { continue };
+            let value = kind.parse(value).map_err(|cause| bad(&name, &cause))?;
+            if is_of_providers(key) && !given.has_providers() {
+                given.remark(&name, NO_PROVIDERS);
+            } else {
                 given.set(key, value, &name)?;
             }
         }
-        for variable in TABLE {
-            for name in variable.names {
-                if let Some(value) = self.get(name) {
-                    given.take(variable, name, value, file)?;
+        // Names that are meant for prb come before those that only fill.
+        for generic in [false, true] {
+            for variable in TABLE {
+                for name in variable.names.iter().filter(|name| is_generic(name) == generic) {
+                    if let Some(value) = self.get(name) {
+                        given.take(variable, name, value)?;
+                    }
                 }
             }
         }
@@ -50,7 +68,7 @@ impl Environment {
         self.trader(&mut given)?;
         self.score(&mut given)?;
         self.keep_alive(&mut given)?;
-        self.service_defaults(&mut given, file)?;
+        self.service_defaults(&mut given)?;
         self.misspelt(&mut given);
         // Told by who runs; here it only must be one of both.
         self.is_true(CONFIG_MODE)?;
@@ -58,34 +76,53 @@ impl Environment {
     }
 
     /// The nodes of v3's file, unless they are named otherwise.
-    fn data_sources(&self, given: &mut Given) -> Result<(), ConfigError> {
+    fn data_sources(&self, given: &mut Given<'_>) -> Result<(), ConfigError> {
         const NAME: &str = DATA_SOURCES;
         let Some(path) = self.get(NAME) else { return Ok(()) };
+        // Nodes of two places together may be those of two networks.
+        let nodes = ["chain.relay", "chain.para", "chain.mirror"];
+        if let Some(winner) = nodes.into_iter().find_map(|key| given.says(key)) {
+            given.aside(NAME, &format!("has no effect: {winner} says whom to ask"));
+            return Ok(());
+        }
         let found = DataSources::in_file(Path::new(path)).map_err(|cause| bad(NAME, &cause))?;
         let list = |urls: Vec<String>| Value::Array(urls.into_iter().map(Value::String).collect());
         given.set("chain.relay", list(found.relay), NAME)?;
         given.set("chain.para", list(found.para), NAME)?;
         match found.headers_cache {
-            Some(url) => given.set("chain.headers_cache", Value::String(url), NAME),
-            None => Ok(()),
+            Some(url) if given.may_set("chain.headers_cache", NAME) => {
+                given.set("chain.headers_cache", Value::String(url), NAME)
+            }
+            _ => Ok(()),
         }
     }
 
     /// A built-in trader needs no Redis.
-    fn trader(&self, given: &mut Given) -> Result<(), ConfigError> {
-        const QUEUE: &str = "PHALA_Q_REDIS_ENDPOINT";
-        if self.is_true(BUILT_IN_TRADER)? && self.get(QUEUE).is_some() {
-            given.settings.remove("redis.url");
-            given.remark(
-                QUEUE,
-                "USE_BUILT_IN_TRADER is true: transactions are made in this process, without Redis",
-            );
+    fn trader(&self, given: &mut Given<'_>) -> Result<(), ConfigError> {
+        const KEY: &str = "redis.url";
+        if given.file_says("redis") || self.get(&of_key(KEY)).is_some() {
+            if self.get(BUILT_IN_TRADER) == Some("true") {
+                given.aside(BUILT_IN_TRADER, "has no effect: redis.url names a trader of its own");
+            }
+            return Ok(());
+        }
+        if self.is_true(BUILT_IN_TRADER)? {
+            let of_redis: Vec<&str> =
+                given.settings.keys().copied().filter(|key| key.starts_with("redis.")).collect();
+            for key in of_redis {
+                if let Some((_, name)) = given.settings.remove(key) {
+                    given.remark(
+                        &name,
+                        "USE_BUILT_IN_TRADER is true: transactions are made in this process, without Redis",
+                    );
+                }
+            }
         }
         Ok(())
     }
 
     /// A lowest score holds workers only where it is enforced.
-    fn score(&self, given: &mut Given) -> Result<(), ConfigError> {
+    fn score(&self, given: &mut Given<'_>) -> Result<(), ConfigError> {
         let score = match self.get(MIN_SCORE) {
             Some(score) => score.parse().map_err(|_| bad(MIN_SCORE, "must be a whole number"))?,
             None => V2_SCORE,
@@ -105,8 +142,15 @@ impl Environment {
     }
 
     /// Connections are kept unless that is switched off.
-    fn keep_alive(&self, given: &mut Given) -> Result<(), ConfigError> {
+    fn keep_alive(&self, given: &mut Given<'_>) -> Result<(), ConfigError> {
         const KEY: &str = "workers.idle_reuse_seconds";
+        let mut lost = false;
+        for name in [KEEP_ALIVE, KEEP_ALIVE_TIMEOUT] {
+            lost |= self.get(name).is_some() && !given.may_set(KEY, name);
+        }
+        if lost {
+            return Ok(());
+        }
         if self.get(KEEP_ALIVE).is_some() && !self.is_true(KEEP_ALIVE)? {
             return given.set(KEY, Value::Integer(0), KEEP_ALIVE);
         }
@@ -118,20 +162,13 @@ impl Environment {
     }
 
     /// Where v2's services kept and served their data, unless something says otherwise.
-    fn service_defaults(&self, given: &mut Given, file: &Table) -> Result<(), ConfigError> {
+    fn service_defaults(&self, given: &mut Given<'_>) -> Result<(), ConfigError> {
         let Some(service) = self.service()? else { return Ok(()) };
         let is_provider = service == Service::DataProvider;
         let folder = if is_provider { V2_PROVIDER_DATA } else { V2_DATA };
-        let in_file = |section: &str, name: &str| match section {
-            "" => file.contains_key(name),
-            _ => file.get(section).is_some_and(|section| section.get(name).is_some()),
-        };
-        for (section, name, key, value) in [
-            ("", "data_dir", "data_dir", Some(folder)),
-            ("serve", "listen", "serve.listen", is_provider.then_some(V2_LISTEN)),
-        ] {
+        for (key, value) in [("data_dir", Some(folder)), ("serve.listen", is_provider.then_some(V2_LISTEN))] {
             if let Some(value) = value
-                && !in_file(section, name)
+                && !given.file_says(key)
                 && !given.settings.contains_key(key)
             {
                 given.set(key, Value::String(value.to_owned()), MODULE)?;
@@ -141,40 +178,36 @@ impl Environment {
     }
 
     /// Names like those of variables that are known.
-    fn misspelt(&self, given: &mut Given) {
+    fn misspelt(&self, given: &mut Given<'_>) {
         let known: Vec<String> = KEYS
             .iter()
             .map(|(key, _)| of_key(key))
             .chain(TABLE.iter().flat_map(|variable| variable.names).map(|name| (*name).to_owned()))
             .filter(|name| name.contains('_'))
             .collect();
-        for name in self.0.keys().filter(|name| name.starts_with("PRB_") || name.starts_with("PHALA_")) {
+        for name in
+            self.variables.keys().filter(|name| name.starts_with("PRB_") || name.starts_with("PHALA_"))
+        {
             if is_known(name) {
                 continue;
             }
             if let Some(known) = nearest(name, known.iter().map(String::as_str)) {
-                given
-                    .remarks
-                    .push(format!("environment variable {name} is not known; did you mean {known}?"));
+                given.warn(name, &format!("is not known; did you mean {known}?"));
             }
         }
     }
 }
 
-impl Given {
-    fn take(
-        &mut self,
-        variable: &Variable,
-        name: &str,
-        value: &str,
-        file: &Table,
-    ) -> Result<(), ConfigError> {
+impl Given<'_> {
+    fn take(&mut self, variable: &Variable, name: &str, value: &str) -> Result<(), ConfigError> {
         let checked = || flag(value).map_err(|cause| bad(name, &cause));
         match &variable.effect {
             Effect::Read => {}
             Effect::None(why) => self.remark(name, why),
             Effect::Flag(why) => {
-                checked()?;
+                if !is_generic(name) {
+                    checked()?;
+                }
                 self.remark(name, why);
             }
             Effect::Refused(why) => {
@@ -184,17 +217,17 @@ impl Given {
             }
             Effect::Sets(keys) => {
                 for (key, parser) in *keys {
-                    let Some(value) = parser(value).map_err(|cause| bad(name, &cause))? else { continue };
                     // By itself it does not turn this into one that reads from data providers.
-                    if key.starts_with("providers.") && !self.has_providers(file) {
+                    if is_of_providers(key) && !self.has_providers() {
                         if keys.len() == 1 {
-                            self.remark(
-                                name,
-                                "nothing is read from data providers here: there are no providers.urls",
-                            );
+                            self.remark(name, NO_PROVIDERS);
                         }
                         continue;
                     }
+                    if !self.may_set(key, name) {
+                        continue;
+                    }
+                    let Some(value) = parser(value).map_err(|cause| bad(name, &cause))? else { continue };
                     self.set(key, value, name)?;
                 }
             }
@@ -202,8 +235,33 @@ impl Given {
         Ok(())
     }
 
-    fn has_providers(&self, file: &Table) -> bool {
-        file.contains_key("providers") || self.settings.keys().any(|key| key.starts_with("providers."))
+    fn has_providers(&self) -> bool {
+        self.fed || self.file_says("providers") || self.settings.contains_key("providers.urls")
+    }
+
+    /// Whether the file has a key, or a section.
+    fn file_says(&self, key: &str) -> bool {
+        let mut parts = key.split('.');
+        let first = parts.next().and_then(|part| self.file.get(part));
+        parts.fold(first, |section, part| section?.get(part)).is_some()
+    }
+
+    /// Whether a variable may set a key: what may be meant for any program only fills what nothing else says, which is told.
+    fn may_set(&mut self, key: &str, name: &str) -> bool {
+        if !is_generic(name) {
+            return true;
+        }
+        let winner = self.says(key);
+        if let Some(winner) = &winner {
+            self.aside(name, &format!("has no effect: {winner} says what {key} is"));
+        }
+        winner.is_none()
+    }
+
+    /// Who says what a key is, if that is said by the file or by a variable that is meant for prb.
+    fn says(&self, key: &str) -> Option<String> {
+        let by = self.settings.get(key).map(|(_, name)| name).filter(|name| !is_generic(name));
+        by.cloned().or_else(|| self.file_says(key).then(|| "the file".to_owned()))
     }
 
     fn set(&mut self, key: &'static str, value: Value, name: &str) -> Result<(), ConfigError> {
@@ -212,12 +270,29 @@ impl Given {
         {
             return Err(bad(name, &format!("{key} is something else by {other}; unset one of them")));
         }
+        if key == "data_dir" && is_generic(name) {
+            self.aside(name, "says where data_dir is: nothing else does");
+        }
         self.settings.entry(key).or_insert((value, name.to_owned()));
         Ok(())
     }
 
+    /// A variable does nothing.
     fn remark(&mut self, name: &str, why: &str) {
-        self.remarks.push(format!("environment variable {name} has no effect: {why}"));
+        let why = format!("has no effect: {why}");
+        if is_generic(name) { self.aside(name, &why) } else { self.warn(name, &why) }
+    }
+
+    fn warn(&mut self, name: &str, what: &str) {
+        self.tell(name, what, false);
+    }
+
+    fn aside(&mut self, name: &str, what: &str) {
+        self.tell(name, what, true);
+    }
+
+    fn tell(&mut self, name: &str, what: &str, aside: bool) {
+        self.remarks.push(Remark { text: format!("environment variable {name} {what}"), aside });
     }
 
     /// Writes everything into a table, over what is there.
@@ -242,6 +317,11 @@ fn put(table: &mut Table, key: &str, value: &Value) -> bool {
             section.as_table_mut().is_some_and(|section| put(section, rest, value))
         }
     }
+}
+
+/// Whether a key says how providers are read: no more than that, so it does not name any.
+fn is_of_providers(key: &str) -> bool {
+    key.starts_with("providers.") && key != "providers.urls"
 }
 
 fn bad(name: &str, cause: &str) -> ConfigError {

@@ -13,7 +13,7 @@ type Parser = fn(&str) -> Result<Option<Value>, String>;
 
 /// A variable.
 pub struct Variable {
-    /// Its names: all of them are taken, and may not contradict each other.
+    /// Its names: all of them are taken. Those that begin with `PRB_` or `PHALA_` may not contradict each other.
     pub names: &'static [&'static str],
     /// What it does.
     pub effect: Effect,
@@ -155,7 +155,7 @@ pub const TABLE: &[Variable] = &[
     row(&["MGMT_DISABLE_MDNS"], Flag("nothing is ever advertised by mDNS, nor was it in v3")),
     row(&["DISABLE_FAST_SYNC"], Sets(&[("feed.fast_sync", negated)])),
     row(&["CACHE_SIZE"], Sets(&[("feed.cache_mib", bytes), ("providers.cache_mib", bytes)])),
-    row(&["WEBHOOK_URL"], Sets(&[("notify.urls", urls)])),
+    row(&["WEBHOOK_URL"], Sets(&[("notify.urls", url)])),
     row(&["PCCS_URL"], Sets(&[("attestation.pccs_url", text)])),
     row(&["PCCS_TIMEOUT"], Sets(&[("attestation.timeout_seconds", number)])),
     row(
@@ -176,6 +176,11 @@ fn text(value: &str) -> Result<Option<Value>, String> {
 
 fn urls(value: &str) -> Result<Option<Value>, String> {
     Kind::Urls.parse(value).map(Some)
+}
+
+/// One address, whatever is in it.
+fn url(value: &str) -> Result<Option<Value>, String> {
+    Ok(Some(Value::Array(vec![Value::String(value.to_owned())])))
 }
 
 /// In v2 a 0 is the default.

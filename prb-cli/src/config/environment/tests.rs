@@ -52,7 +52,12 @@ const SET: &[(&str, &str, &str, &str)] = &[
     ("PHALA_ENFORCE_MIN_BENCH_SCORE", "true", "fleet.min_score", "50"),
     ("PHALA_ENFORCE_MIN_BENCH_SCORE", "false", "fleet.min_score", "null"),
     ("DB_PATH", "/var/data/prb-wm", "data_dir", r#""/var/data/prb-wm""#),
-    ("MGMT_LISTEN_ADDRESSES", "127.0.0.1:3001,[::1]:3001", "api.listen", r#"["127.0.0.1:3001","[::1]:3001"]"#),
+    (
+        "MGMT_LISTEN_ADDRESSES",
+        "127.0.0.1:3001,[::1]:3001",
+        "api.listen",
+        r#"["127.0.0.1:3001","[::1]:3001"]"#,
+    ),
     ("DISABLE_FAST_SYNC", "true", "feed.fast_sync", "false"),
     ("CACHE_SIZE", "1073741824", "feed.cache_mib", "1024"),
     ("WEBHOOK_URL", "https://h.example/x", "notify.urls", r#"["https://h.example/x"]"#),
@@ -72,7 +77,9 @@ fn v3_f47_each_variable_of_v2_and_v3_that_sets_something_sets_it() {
         if !is_default {
             assert_eq!(origin, Origin::Environment((*name).to_owned()), "{name}={text}");
         }
-        assert!(config.remarks().is_empty(), "{name}: {:?}", config.remarks());
+        // Whoever sets that for another program is to know.
+        let told = usize::from(*name == "DB_PATH");
+        assert_eq!(config.remarks().len(), told, "{name}: {:?}", config.remarks());
     }
 }
 
@@ -87,6 +94,7 @@ fn v3_f47_each_variable_without_effect_is_taken_and_told_once_with_why() {
         for name in variable.names {
             let config = made("", &[(name, text)]).unwrap();
             let [remark] = config.remarks() else { panic!("{name}: {:?}", config.remarks()) };
+            assert_eq!(remark.is_aside(), is_generic(name), "{name}");
             assert!(
                 remark.contains(name) && remark.contains("no effect") && remark.contains(why),
                 "{remark}"
@@ -160,7 +168,6 @@ fn v3_f47_a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable() {
         ("PHALA_MODULE", "monitor", "no part of this program"),
         ("PHALA_MODULE", "utils/arena", "prb tx list"),
         ("PHALA_MODULE", "lifecycle/runner", "a part of"),
-        ("MGMT_DISABLE_MDNS", "1", "true or false"),
         ("DISABLE_FAST_SYNC", "1", "true or false"),
         ("CACHE_SIZE", "1G", "number of bytes"),
         ("CACHE_SIZE", "99999999999999999", "feed.cache_mib: must be"),
@@ -209,8 +216,78 @@ fn v3_f47_two_names_of_one_setting_may_not_contradict_each_other() {
     assert!(made("", &[(code, "8013"), (guide, "8013")]).is_ok());
     let error = made("", &[(code, "8013"), (guide, "8014")]).unwrap_err();
     assert!(error.contains(code) && error.contains(guide) && error.contains("unset one of them"), "{error}");
-    let error = made("", &[("DB_PATH", "/a"), ("PRB_DATA_DIR", "/b")]).unwrap_err();
-    assert!(error.contains("DB_PATH") && error.contains("PRB_DATA_DIR"), "{error}");
+    let error = made("", &[("PHALA_LOCAL_DB_PATH", "/a"), ("PRB_DATA_DIR", "/b")]).unwrap_err();
+    assert!(error.contains("PHALA_LOCAL_DB_PATH") && error.contains("PRB_DATA_DIR"), "{error}");
+}
+
+#[test]
+fn v3_f47_a_name_of_any_program_only_fills_what_nothing_else_says() {
+    let redis = "[redis]\nurl = \"redis://file\"\n";
+    // A file, variables, a key, its value, and who says it.
+    for (file, variables, key, expected, winner) in [
+        ("data_dir = \"kept\"\n", &[("DB_PATH", "/others")][..], "data_dir", r#""kept""#, "the file"),
+        ("", &[("DB_PATH", "/others"), ("PRB_DATA_DIR", "/own")], "data_dir", r#""/own""#, "PRB_DATA_DIR"),
+        ("[feed]\ncache_mib = 7\n", &[("CACHE_SIZE", "1G")], "feed.cache_mib", "7", "the file"),
+        ("[feed]\ncache_mib = 7\n", &[("DISABLE_LRU", "yes")], "feed.cache_mib", "7", "the file"),
+        ("[notify]\nurls = []\n", &[("WEBHOOK_URL", "hooks")], "notify.urls", "[]", "the file"),
+        (
+            "[attestation]\ntimeout_seconds = 3\n",
+            &[("PCCS_TIMEOUT", "999")],
+            "attestation.timeout_seconds",
+            "3",
+            "the file",
+        ),
+        (
+            "[workers]\nidle_reuse_seconds = 3\n",
+            &[("WORKER_KEEPALIVE_ENABLED", "no")],
+            "workers.idle_reuse_seconds",
+            "3",
+            "the file",
+        ),
+        (
+            "[chain]\npara = \"ws://file\"\n",
+            &[(DATA_SOURCES, "no such folder/ds.yml")],
+            "chain.para",
+            r#"["ws://file"]"#,
+            "the file",
+        ),
+        (redis, &[(BUILT_IN_TRADER, "true")], "redis.url", r#""redis://file""#, "redis.url"),
+    ] {
+        let config = made(file, variables).unwrap();
+        assert_eq!(value(&config, key).0, expected, "{variables:?}");
+        let [remark] = config.remarks() else { panic!("{variables:?}: {:?}", config.remarks()) };
+        let words = [variables[0].0, "no effect", winner];
+        assert!(remark.is_aside() && words.iter().all(|word| remark.contains(word)), "{remark}");
+    }
+    let config = made("", &[("DB_PATH", "/v3"), (MODULE, "lifecycle")]).unwrap();
+    assert_eq!(config.data_dir, PathBuf::from("/v3"), "it wins over defaults");
+    let hook = made("", &[("WEBHOOK_URL", "https://h.example/?a=1,2")]).unwrap();
+    assert_eq!(hook.notify.urls, ["https://h.example/?a=1,2"], "one address");
+}
+
+#[test]
+fn v3_f47_what_is_no_service_is_not_refused_for_the_name_of_any_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prb.toml");
+    std::fs::write(&file, "").unwrap();
+    let read = |variable: (&str, &str)| {
+        let environment = Environment::of([variable]).forgiving();
+        let sources = Sources { file: file.clone(), environment };
+        Config::load_for(&sources, Purpose::Inventory).map_err(|error| error.to_string())
+    };
+    for variable in [
+        ("CACHE_SIZE", "1G"),
+        ("WEBHOOK_URL", "hooks"),
+        ("PCCS_TIMEOUT", "999"),
+        ("USE_BUILT_IN_TRADER", "1"),
+        ("DOWNLOAD_HEADERS_ONLY", "true"),
+    ] {
+        assert!(made("", &[variable]).is_err(), "a service: {variable:?}");
+        let config = read(variable).unwrap();
+        let [remark] = config.remarks() else { panic!("{variable:?}: {:?}", config.remarks()) };
+        assert!(!remark.is_aside() && remark.contains(variable.0) && remark.contains("left out"), "{remark}");
+    }
+    assert!(read(("PHALA_PRPC_REQUEST_TIMEOUT", "4000000")).is_err(), "a name that is meant for prb");
 }
 
 #[test]
@@ -223,6 +300,8 @@ fn v3_f47_variables_that_belong_together_are_read_together() {
         config.remarks()
     );
     assert!(made("", &[redis, (BUILT_IN_TRADER, "false")]).unwrap().redis.is_some());
+    let more = [redis, ("PRB_REDIS_NAMESPACE", "one"), (BUILT_IN_TRADER, "true")];
+    assert!(made("", &more).unwrap().redis.is_none(), "all of the section goes");
 
     let config = made("", &[(MIN_SCORE, "60")]).unwrap();
     assert!(config.fleet.min_score.is_none() && config.remarks()[0].contains(ENFORCE_SCORE));
@@ -237,6 +316,16 @@ fn v3_f47_variables_that_belong_together_are_read_together() {
         config.providers.is_none() && config.remarks()[0].contains("data providers"),
         "it makes no section"
     );
+    for own in [("PRB_PROVIDERS_CACHE_MIB", "7"), ("PRB_PROVIDERS_TOKEN_FILE", "token")] {
+        let config = made("", &[own]).unwrap();
+        assert!(config.providers.is_none() && config.remarks()[0].contains(own.0), "{:?}", config.remarks());
+        assert!(made("[providers]\n", &[own]).unwrap().remarks().is_empty());
+        let empty = toml::Table::new();
+        let flagged = Environment::of([own]).fed().given(&empty).unwrap();
+        assert!(flagged.remarks.is_empty(), "the command line names providers");
+    }
+    assert!(made("[providers]\n", &[]).unwrap().check_fed().unwrap_err().to_string().contains("[providers]"));
+    assert!(made("", &[("PRB_PROVIDERS_URLS", "http://a:8012")]).unwrap().check_fed().is_ok());
     for config in [
         made("", &[age, ("PRB_PROVIDERS_URLS", "http://a:8012")]).unwrap(),
         made("[providers]\n", &[age]).unwrap(),
@@ -316,6 +405,22 @@ fn the_file_may_be_missing_where_the_environment_says_enough() {
     assert!(default(&[("PHALA_CHAIN_ENDPOINT", "ws://a")]).stand_alone());
     assert!(!default(&[]).stand_alone());
     assert!(!default(&[("NODE_ENV", "production"), ("RUST_LOG", "info")]).stand_alone());
+    for (name, text, enough) in [
+        ("CACHE_SIZE", "1048576", false),
+        ("PRB_FEED_LOAD_MIB", "512", false),
+        ("PRB_API_ENABLED", "false", false),
+        ("PHALA_LOGGER_LEVEL", "debug", false),
+        ("PRB_DATA_DIR", "/a", true),
+        ("PHALA_LOCAL_DB_PATH", "/a", true),
+        ("DB_PATH", "/a", true),
+        ("PRB_CHAIN_RELAY", "ws://a", true),
+        ("PRB_CHAIN_MIRROR", "http://a", true),
+        ("PRB_PROVIDERS_URLS", "http://a", true),
+        (DATA_SOURCES, "ds.yml", true),
+        (MODULE, "trade", true),
+    ] {
+        assert_eq!(default(&[(name, text)]).stand_alone(), enough, "{name}");
+    }
     let named = Sources { file: "other.toml".into(), ..default(&[("PHALA_CHAIN_ENDPOINT", "ws://a")]) };
     assert!(Config::read(&named, Purpose::Run).is_err(), "a file that was named must be there");
 }
