@@ -3,6 +3,8 @@
 //! `prb config` and any listener that speaks v3 share these functions. Forms are those of `POST /wm/config`: an externally
 //! tagged command, unknown fields ignored. Stakes are in planck.
 
+pub mod status;
+
 use crate::{
     account::{self, BadAccount, PHALA_PREFIX},
     commands::{self, CommandError},

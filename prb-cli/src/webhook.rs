@@ -9,7 +9,6 @@ mod address;
 pub mod alerts;
 pub mod changes;
 mod delivery;
-pub mod status;
 
 pub use address::{Address, BadAddress};
 

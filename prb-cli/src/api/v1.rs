@@ -5,9 +5,8 @@ use super::{
     fleet::{Fleet, Row},
     pace::Pace,
     times::rfc3339,
-    v3::session_state,
 };
-use crate::queue::as_json;
+use crate::{queue::as_json, v3::status::session_state};
 use prb_chain::journal::Entry;
 use prb_core::{id::Height, port::Coverage, progress::Leg};
 use serde_json::{Value, json};

@@ -1,9 +1,7 @@
 //! What has changed of workers since they were looked at last.
 
-use super::{
-    Place, Stand,
-    status::{State, WorkerStatus, last_message},
-};
+use super::{Place, Stand};
+use crate::v3::status::{State, WorkerStatus, last_message};
 use prb_core::port::WorkerInfo;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -33,12 +31,11 @@ impl Changes {
             let mut known = before.remove(&name).unwrap_or_default();
             if let Some(record) = stand.inventory.and_then(|inventory| inventory.worker(&name)) {
                 let unfit = stand.unfit.and_then(|unfit| unfit.get(&name));
-                let message = seen.last_message.as_ref().map(last_message).unwrap_or_default();
-                let told = Some((State::of(record, seen, unfit), message));
+                let told = Some((State::of(record, Some(seen), unfit), last_message(Some(seen))));
                 if known.told != told {
                     known.told = told;
                     // None of its types fails to become JSON.
-                    statuses.extend(serde_json::to_string(&WorkerStatus::of(record, seen, unfit)));
+                    statuses.extend(serde_json::to_string(&WorkerStatus::of(record, Some(seen), unfit)));
                 }
             }
             if let Some(info) = &seen.info {

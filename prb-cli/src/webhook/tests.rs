@@ -1,14 +1,12 @@
 use super::*;
-use crate::inventory::WorkerRecord;
+use crate::{inventory::WorkerRecord, v3::status::tests::seen};
 use alerts::{Alert, Word};
 use hooks::Hooks;
 use prb_core::{
-    id::{AccountId, BlockRef, Hash, Height, JobId, PoolId, WorkerKey, WorkerName},
-    lifecycle::{Facts, Goal, Stage},
-    outbox::SenderStatus,
-    pipeline::{Event, Message, Worker},
+    id::{AccountId, BlockRef, Hash, Height, JobId, PoolId},
+    lifecycle::Stage,
+    pipeline::{Event, Message},
     port::{CallResult, Outcome, WorkerInfo, sink::DispatchError},
-    types::facts::{Session, SessionState},
 };
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -16,23 +14,6 @@ use tokio::sync::Semaphore;
 #[allow(dead_code, missing_docs, unreachable_pub)]
 #[path = "../../tests/cli/hooks.rs"]
 mod hooks;
-
-fn seen(name: &str, stage: Stage) -> WorkerStatus {
-    let goal = Goal::new(PoolId(1), AccountId::default(), 5);
-    WorkerStatus {
-        worker: Worker { name: WorkerName::new(name).unwrap(), goal, debug_key: None },
-        endpoint: "http://10.0.0.2:8000".to_owned(),
-        stage,
-        info: None,
-        at_tip: false,
-        trouble: None,
-        messages_synced: 0,
-        facts: None,
-        sender: SenderStatus::default(),
-        last_message: None,
-        commands: 0,
-    }
-}
 
 fn inventory(names: &[&str]) -> Snapshot {
     let record = |name: &&str| WorkerRecord::new(*name, "http://10.0.0.2:8000", 1, 5_000_000_000_000_000);
@@ -110,73 +91,6 @@ async fn v3_f50_a_status_is_posted_as_v3_writes_it_when_state_or_message_changes
     );
     assert_eq!(posted[2].json()["last_message"], "[05-30 07:01:02] text");
     assert_eq!(posted[3].json()["state"], json!({ "HasError": "it hangs" }));
-}
-
-#[test]
-fn v3_f50_information_and_session_have_the_fields_and_numbers_of_v3() {
-    let info = WorkerInfo {
-        initialized: true,
-        registered: true,
-        public_key: Some(WorkerKey([1; 32])),
-        version: "2.2.0".to_owned(),
-        ..WorkerInfo::default()
-    };
-    let session = Session {
-        state: SessionState::WorkerIdle,
-        ve: u128::MAX,
-        v: 2,
-        v_updated_at: 3,
-        p_init: 4,
-        p_instant: 5,
-        iterations: 6,
-        working_start_time: 7,
-        challenge_time_last: 8,
-        cool_down_start: 9,
-        total_reward: 1 << 70,
-    };
-    let facts = Facts { session: Some(session), ..Facts::default() };
-    let worker = WorkerStatus { info: Some(info), facts: Some(facts), ..seen("w1", Stage::Working) };
-    let record = &inventory(&["w1"]).workers[0];
-    let text = serde_json::to_string(&status::WorkerStatus::of(record, &worker, None)).unwrap();
-    let numbers =
-        "\"session_info\":{\"state\":\"WorkerIdle\",\"ve\":340282366920938463463374607431768211455,\"v\":2,";
-    assert!(text.contains(numbers), "{text}");
-    assert!(text.contains("\"stats\":{\"total_reward\":1180591620717411303424}"), "{text}");
-    let json: Value = serde_json::from_str(&text).unwrap();
-    let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    let info = &json["phactory_info"];
-    let expected = [
-        "blocknum",
-        "can_load_chain_state",
-        "current_block_time",
-        "dev_mode",
-        "ecdh_public_key",
-        "gatekeeper",
-        "genesis_block_hash",
-        "git_revision",
-        "headernum",
-        "initialized",
-        "live_sidevm_instances",
-        "max_supported_pink_runtime_version",
-        "memory_usage",
-        "para_headernum",
-        "pending_messages",
-        "public_key",
-        "query_timeout",
-        "registered",
-        "safe_mode_level",
-        "score",
-        "state_root",
-        "supported_attestation_methods",
-        "system",
-        "version",
-        "waiting_for_paraheaders",
-    ];
-    let mut found = fields(info);
-    found.sort();
-    assert_eq!(found, expected);
-    assert_eq!((&info["public_key"], &info["gatekeeper"]["role"]), (&json!("01".repeat(32)), &json!(0)));
-    assert_eq!(json["session_info"]["benchmark"]["p_instant"], 5);
 }
 
 #[tokio::test]
