@@ -142,6 +142,13 @@ impl Api {
         if self.shared.access.unauthenticated && addresses.iter().any(|address| !address.ip().is_loopback()) {
             warn!("api.allow_unauthenticated: whoever reaches the port of the API may change everything");
         }
+        let Access { token, unauthenticated, .. } = &self.shared.access;
+        if token.is_none() && !unauthenticated && addresses.iter().any(|address| !address.ip().is_loopback())
+        {
+            warn!(
+                "whoever reaches the port of the API may read everything that it tells; api.token_file ends that"
+            );
+        }
         if let Some((listen, cause)) = missed {
             warn!(
                 %listen,

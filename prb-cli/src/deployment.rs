@@ -19,7 +19,7 @@ use crate::{
     commands::CommandError,
     config::{Config, ConfigError},
     identity::{IdentityError, Keyring},
-    inventory::{Inventory, InventoryError},
+    inventory::{Inventory, InventoryError, Snapshot},
     queue::orders,
     roster::Unfit,
     source::block_source,
@@ -46,7 +46,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tracing::{info, warn};
@@ -149,6 +149,8 @@ pub struct Deployment {
     reach: Reach,
     /// None where nobody is to be told anything.
     notifier: Option<Notifier>,
+    /// The inventory as it was read last.
+    known: Mutex<Option<Arc<Snapshot>>>,
     /// The data directory, for errors.
     path: String,
 }
@@ -234,8 +236,21 @@ impl Deployment {
         let path = config.data_dir.display().to_string();
         let (orders, unfit) = (config.orders_dir(), Mutex::default());
         let reach = Reach::of(&config.workers)?;
-        let deployment =
-            Self { bridge, data, trader, orders, inventory, keyring, roster, unfit, reach, notifier, path };
+        let known = Mutex::default();
+        let deployment = Self {
+            bridge,
+            data,
+            trader,
+            orders,
+            inventory,
+            keyring,
+            roster,
+            unfit,
+            reach,
+            notifier,
+            known,
+            path,
+        };
         deployment.catch_up().await?;
         Ok(deployment)
     }
@@ -248,6 +263,18 @@ impl Deployment {
     /// What it follows.
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
+    }
+
+    /// Everything in it, read again only if it has changed.
+    pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, InventoryError> {
+        let revision = self.inventory.revision()?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref().filter(|known| known.revision == revision) {
+            return Ok(known.clone());
+        }
+        let read = Arc::new(self.inventory.snapshot()?);
+        *known = Some(read.clone());
+        Ok(read)
     }
 
     /// The identity that secrets are sealed with; nobody is asked for its passphrase.
@@ -337,7 +364,8 @@ impl Deployment {
     /// Tells whoever wants to know what has changed.
     fn tell(&self) {
         let Some(notifier) = &self.notifier else { return };
-        let inventory = notifier.snapshot(&self.inventory);
+        // Why it cannot be read is told by who follows it.
+        let inventory = self.snapshot().ok();
         let accounts = self.trader.as_ref().map(|trader| trader.troubles()).unwrap_or_default();
         notifier.look(Stand {
             workers: &self.bridge.workers_status(),
@@ -480,12 +508,10 @@ async fn run_beside(
         let deployment = Arc::new(Deployment::begin(config, keys.take()).await?);
         supervise::ready("running");
         api.attach(deployment.clone()).await;
-        let snapshot = deployment.inventory.snapshot()?;
-        info!(workers = snapshot.workers.len(), pools = snapshot.pools.len(), "running");
-        if let Some(next) = snapshot.next_step() {
-            warn!("the inventory has no workers, so chains are followed and nothing else is done; {next}");
-        }
-        let ended = {
+        // Whatever ends it, it is stopped in order.
+        let ended = if let Err(cause) = deployment.snapshot().map(|snapshot| announce(&snapshot)) {
+            Some(Err(cause.into()))
+        } else {
             // One for all rounds: it lets workers go, which is not to be cut off half-way.
             let mut follow = std::pin::pin!(deployment.follow());
             loop {
@@ -525,8 +551,17 @@ async fn run_beside(
     }
 }
 
+/// Says what there is to work on.
+fn announce(snapshot: &Snapshot) {
+    info!(workers = snapshot.workers.len(), pools = snapshot.pools.len(), "running");
+    if let Some(next) = snapshot.next_step() {
+        warn!("the inventory has no workers, so chains are followed and nothing else is done; {next}");
+    }
+}
+
 /// Does nothing until SIGINT or SIGTERM.
 pub async fn rest() {
+    let _alive = supervise::keep_alive();
     let interrupted = interrupted();
     supervise::ready("nothing is run");
     interrupted.await;

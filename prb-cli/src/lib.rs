@@ -15,6 +15,7 @@ pub mod data_provider;
 pub mod deployment;
 pub mod identity;
 pub mod inventory;
+mod lasting;
 pub mod logs;
 pub mod manual;
 pub mod migrate;

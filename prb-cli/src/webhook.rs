@@ -1,9 +1,9 @@
 //! Telling other programs what happens: a worker's status as PRB v3 posts it, alerts, and how far a worker is as pherry
 //! posts it.
 //!
-//! What is told is decided from how everything stands, once a second ([`changes`], [`alerts`]), so nothing is lost or told
-//! twice where events come fast. Each address has a queue and a task of its own ([`delivery`]): none waits for another
-//! one, and the bridge for none of them.
+//! What is told is decided from how everything stands, once a second ([`changes`], [`alerts`]), so nothing is told twice, and
+//! what changes more often than that is told as it is then. Each address has a queue and a task of its own ([`delivery`]):
+//! none waits for another one, and the bridge for none of them. Where a queue is full the oldest is dropped.
 
 mod address;
 pub mod alerts;
@@ -14,7 +14,7 @@ pub use address::{Address, BadAddress};
 
 use crate::{
     config::{Config, ConfigError, Notify},
-    inventory::{Inventory, Snapshot},
+    inventory::Snapshot,
     roster::Unfit,
     token::text_in,
 };
@@ -67,8 +67,6 @@ enum Kind {
 struct State {
     changes: Changes,
     alerts: Alerts,
-    /// The inventory as it was read last.
-    inventory: Option<Arc<Snapshot>>,
 }
 
 /// Time for what waits to be delivered when everything stops.
@@ -106,7 +104,7 @@ impl Notifier {
         let alerts = Alerts::new(Duration::from_secs(notify.after_seconds));
         Ok(Some(Self {
             outlets,
-            state: Mutex::new(State { changes: Changes::default(), alerts, inventory: None }),
+            state: Mutex::new(State { changes: Changes::default(), alerts }),
             heard: Arc::default(),
             listening: Mutex::default(),
             tasks: Mutex::new(tasks),
@@ -122,18 +120,6 @@ impl Notifier {
             }
         });
         locked(&self.listening).push(task);
-    }
-
-    /// The inventory, read again only if it has changed; none if it cannot be read, which is told elsewhere.
-    pub fn snapshot(&self, inventory: &Inventory) -> Option<Arc<Snapshot>> {
-        let revision = inventory.revision().ok()?;
-        let known = locked(&self.state).inventory.clone();
-        if let Some(known) = known.filter(|known| known.revision == revision) {
-            return Some(known);
-        }
-        let read = Arc::new(inventory.snapshot().ok()?);
-        locked(&self.state).inventory = Some(read.clone());
-        Some(read)
     }
 
     /// Looks at how everything stands and tells what has changed. Waits for nobody.

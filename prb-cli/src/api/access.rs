@@ -7,7 +7,11 @@
 
 use super::reply::Reply;
 use crate::config::Network;
-use hyper::{HeaderMap, StatusCode, Uri, header, http::uri::Authority};
+use hyper::{
+    HeaderMap, StatusCode, Uri,
+    header::{self, HeaderName},
+    http::uri::Authority,
+};
 use prb_store::server::Token;
 use std::net::IpAddr;
 
@@ -24,19 +28,22 @@ pub(super) struct Access {
 }
 
 /// What a proxy puts in for whom it asks: whoever that is, he is not on this machine.
-const FORWARDED: [&str; 2] = ["forwarded", "x-forwarded-for"];
+const FORWARDED: [&str; 3] = ["forwarded", "via", "x-real-ip"];
+/// The beginning of what else it may put in.
+const FORWARDED_TOO: &str = "x-forwarded-";
 
 impl Access {
     /// Whether somebody at `peer` may ask with these headers; `changes` if it is more than reading.
     pub(super) fn check(&self, peer: IpAddr, headers: &HeaderMap, changes: bool) -> Result<(), Reply> {
-        let shown = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-        if self.token.as_ref().is_some_and(|token| token.is_shown(shown)) {
+        let shown = headers.get(header::AUTHORIZATION).map(|value| as_tokens_are_shown(value.as_bytes()));
+        if self.token.as_ref().is_some_and(|token| token.is_shown(shown.as_deref())) {
             return Ok(());
         }
         let peer = peer.to_canonical();
-        let forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
+        let forwarded = headers.keys().map(HeaderName::as_str).any(is_forwarded);
         let known = (peer.is_loopback() && !forwarded) || self.from.iter().any(|net| net.contains(peer));
-        let open = if changes { self.unauthenticated } else { self.token.is_none() };
+        // Who may change everything may read it.
+        let open = self.unauthenticated || (!changes && self.token.is_none());
         if !known && !open {
             return Err(unauthorized(if changes { "changes" } else { "this" }));
         }
@@ -72,6 +79,21 @@ impl Access {
 
     fn is_listed(&self, host: &str) -> bool {
         self.hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host))
+    }
+}
+
+fn is_forwarded(name: &str) -> bool {
+    FORWARDED.contains(&name) || name.starts_with(FORWARDED_TOO)
+}
+
+/// What shows a token, with the scheme's name in its usual case: any is meant.
+fn as_tokens_are_shown(value: &[u8]) -> Vec<u8> {
+    const SCHEME: &[u8] = b"Bearer ";
+    match value.split_at_checked(SCHEME.len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) => {
+            [SCHEME, token.trim_ascii_start()].concat()
+        }
+        _ => value.to_vec(),
     }
 }
 
@@ -123,7 +145,9 @@ mod tests {
         let everybody = Access { unauthenticated: true, ..access(false) };
         let shown = [("authorization", TOKEN)];
         let wrong = [("authorization", "Bearer b-token-of-some-length")];
+        let other_case = [("authorization", "bearer a-token-of-some-length")];
         let proxied = [("x-forwarded-for", "10.0.0.9")];
+        let everybody_or_token = Access { unauthenticated: true, ..access(true) };
         let cases: &[(&Access, &str, bool, &Headers, u16)] = &[
             (&access(false), HERE, true, &[], 200),
             (&access(false), "::1", true, &[], 200),
@@ -142,6 +166,14 @@ mod tests {
             (&listed, AWAY, false, &[], 200),
             (&listed, "10.0.1.9", true, &[], 401),
             (&everybody, AWAY, true, &[], 200),
+            (&everybody_or_token, AWAY, true, &[], 200),
+            (&everybody_or_token, AWAY, false, &[], 200),
+            (&access(true), AWAY, true, &other_case, 200),
+            (&access(false), HERE, true, &[("via", "1.1 proxy")], 401),
+            (&access(false), HERE, true, &[("x-real-ip", "10.0.0.9")], 401),
+            (&access(false), HERE, true, &[("forwarded", "for=10.0.0.9")], 401),
+            (&access(false), HERE, true, &[("x-forwarded-proto", "https")], 401),
+            (&access(false), HERE, true, &[("x-forwarded-host", "prb.example")], 401),
         ];
         for (case, (access, peer, changes, headers, expected)) in cases.iter().enumerate() {
             assert_eq!(asked(access, peer, *changes, headers), *expected, "case {case}");

@@ -10,13 +10,16 @@ use super::{
 };
 use crate::{
     deployment::Deployment,
+    inventory::WorkerRecord,
     telemetry,
     v3::{self, Command as Config},
 };
 use hyper::StatusCode;
 use prb_core::{command::Command, id::WorkerName, pipeline::BridgeError};
 use serde_json::json;
+use std::collections::HashMap;
 use tracing::{debug, info};
+use uuid::Uuid;
 
 /// What is being run, once it is.
 pub(super) struct Attached {
@@ -178,17 +181,22 @@ const fn v3_name(command: &Config) -> &'static str {
 
 /// v3 answers that it has heard, whatever becomes of it.
 fn orders_of_v3(orders: Vec<(String, Command)>, deployment: &Deployment) -> Answered {
-    let snapshot = deployment.inventory().snapshot()?;
+    let snapshot = deployment.snapshot()?;
+    let by_id: HashMap<Uuid, &WorkerRecord> =
+        snapshot.workers.iter().map(|record| (record.id, record)).collect();
     for (id, command) in orders {
-        let record = snapshot.workers.iter().find(|record| record.id.to_string() == id);
+        let record = id.parse::<Uuid>().ok().and_then(|id| by_id.get(&id));
         let name = command.name();
-        let given = record.map(|record| give(&record.name, command, deployment));
-        match given {
-            Some(Ok(())) => {}
-            Some(Err(cause)) => {
-                info!(id, command = name, %cause, "a command over the API is not carried out")
-            }
-            None => debug!(id, command = name, "a command over the API is for a worker that there is not"),
+        let Some(record) = record else {
+            debug!(id, command = name, "a command over the API is for a worker that there is not");
+            continue;
+        };
+        let refused = match WorkerName::new(record.name.as_str()) {
+            Ok(worker) => give(&worker, command, deployment).err().map(|cause| cause.to_string()),
+            Err(cause) => Some(cause.to_string()),
+        };
+        if let Some(cause) = refused {
+            info!(id, command = name, cause, "a command over the API is not carried out");
         }
     }
     Ok(Reply::ok(&json!({ "ok": true })))
@@ -199,7 +207,12 @@ fn command(worker: &str, command: Command, deployment: &Deployment) -> Answered 
     let fleet = Fleet::of(deployment)?;
     let Some(row) = fleet.find(worker) else { return Ok(no_worker(worker)) };
     let (name, unfit) = (command.name(), row.unfit.map(|unfit| unfit.why.as_str()));
-    Ok(match give(&row.record.name, command, deployment) {
+    let worker = match WorkerName::new(row.record.name.as_str()) {
+        Ok(worker) => worker,
+        // It is left out for that.
+        Err(cause) => return Ok(conflict(cause.to_string())),
+    };
+    Ok(match give(&worker, command, deployment) {
         Ok(()) => {
             let body = json!({ "ok": true, "worker": row.record.name, "command": name });
             Reply::json(StatusCode::ACCEPTED, &body)
@@ -214,15 +227,9 @@ fn command(worker: &str, command: Command, deployment: &Deployment) -> Answered 
     })
 }
 
-fn give(worker: &str, command: Command, deployment: &Deployment) -> Result<(), BridgeError> {
-    // A name that cannot run is that of no worker that does.
-    match WorkerName::new(worker) {
-        Ok(worker) => {
-            info!(%worker, command = command.name(), "a command over the API");
-            deployment.bridge().command(&worker, command)
-        }
-        Err(_) => Ok(()),
-    }
+fn give(worker: &WorkerName, command: Command, deployment: &Deployment) -> Result<(), BridgeError> {
+    info!(%worker, command = command.name(), "a command over the API");
+    deployment.bridge().command(worker, command)
 }
 
 fn no_worker(worker: &str) -> Reply {

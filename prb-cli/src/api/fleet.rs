@@ -6,12 +6,12 @@ use crate::{
     roster::Unfit,
 };
 use prb_core::pipeline::WorkerStatus;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// All of them at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: Arc<Snapshot>,
     /// Those that run, by name.
     pub(super) running: BTreeMap<String, WorkerStatus>,
     /// Those that are not at work as the inventory says, by name.
@@ -31,7 +31,7 @@ impl Fleet {
     pub(super) fn of(deployment: &Deployment) -> Result<Self, InventoryError> {
         let status = deployment.bridge().workers_status().into_iter();
         Ok(Self {
-            snapshot: deployment.inventory().snapshot()?,
+            snapshot: deployment.snapshot()?,
             running: status.map(|status| (status.worker.name.to_string(), status)).collect(),
             unfit: deployment.unfit(),
         })

@@ -1,12 +1,9 @@
 //! Whether the bridge gets on, from what it tells.
 
 use super::pace::{LOOK, Pace};
-use crate::deployment::Deployment;
+use crate::{deployment::Deployment, lasting::Lasting};
 use prb_core::{lifecycle::Stage, moment::Moment, pipeline::Event};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
@@ -15,30 +12,30 @@ use tokio::{
 /// What was told and is not over.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// Why ingest does not get on.
-    ingest: Option<String>,
-    /// What stands still, and whom it waits for.
-    stalled: BTreeMap<&'static str, String>,
+    /// What stands still, and whom it waits for; none: why ingest does not get on.
+    lasting: Lasting<Option<&'static str>>,
     pub(super) pace: Pace,
 }
 
 impl Told {
     fn hear(&mut self, event: Event) {
         match event {
-            Event::IngestTrouble { cause } => self.ingest = Some(cause),
-            Event::IngestRecovered => self.ingest = None,
-            Event::Stalled { what, cause } => drop(self.stalled.insert(what, cause)),
-            Event::Resumed { what } => drop(self.stalled.remove(what)),
-            // Something may be over that nobody told; what is not is told again.
-            Event::Missed(_) => (self.ingest, self.stalled) = (None, BTreeMap::new()),
+            Event::IngestTrouble { cause } => self.lasting.begin(None, &cause),
+            Event::IngestRecovered => self.lasting.end(&None),
+            Event::Stalled { what, cause } => self.lasting.begin(Some(what), &cause),
+            Event::Resumed { what } => self.lasting.end(&Some(what)),
+            Event::Missed(_) => self.lasting.missed(),
             _ => {}
         }
     }
 
     /// Why the bridge does not get on; nothing if it does. `data` is what is known otherwise of why no data comes.
     pub(super) fn reasons(&self, data: Option<String>) -> Vec<String> {
-        let stalled = self.stalled.iter().map(|(what, cause)| format!("{what} stand still: {cause}"));
-        let mut reasons: Vec<String> = self.ingest.iter().cloned().chain(stalled).collect();
+        let reason = |(what, cause): (&Option<&str>, &str)| match what {
+            Some(what) => format!("{what} stand still: {cause}"),
+            None => cause.to_owned(),
+        };
+        let mut reasons: Vec<String> = self.lasting.iter().map(reason).collect();
         if let Some(data) = data.filter(|data| !reasons.iter().any(|reason| reason.contains(data.as_str()))) {
             reasons.push(data);
         }
@@ -109,7 +106,9 @@ fn look(deployment: &Deployment, told: &Mutex<Told>, now: Moment) {
         let height = worker.info.as_ref()?.blocknum;
         Some((worker.worker.name.to_string(), height))
     });
-    locked(told).pace.look(now, heights);
+    let mut told = locked(told);
+    told.lasting.look(now);
+    told.pace.look(now, heights);
 }
 
 fn locked(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
@@ -140,6 +139,10 @@ mod tests {
         assert_eq!(told.reasons(None), Vec::<String>::new());
         told.hear(stalled("storage changes"));
         told.hear(Event::Missed(9));
+        assert_eq!(told.reasons(None).len(), 1, "nobody has told that it is over");
+        let at = |seconds| Moment(std::time::Duration::from_secs(seconds));
+        told.lasting.look(at(0));
+        told.lasting.look(at(360));
         assert_eq!(told.reasons(None), Vec::<String>::new(), "what lasts is told again");
     }
 }

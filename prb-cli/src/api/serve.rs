@@ -58,8 +58,8 @@ impl Default for Limits {
             connections: (64, 32),
             head: Duration::from_secs(15),
             body: Duration::from_secs(15),
-            body_bytes: 1 << 20,
-            answer: Duration::from_secs(30),
+            body_bytes: 2 << 20,
+            answer: Duration::from_secs(10),
             life: Duration::from_secs(120),
             grace: Duration::from_secs(10),
         }

@@ -156,7 +156,7 @@ mod tests {
         port::{WorkerInfo, source::ChainIdentity},
         span::Span,
     };
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     const ALL: Page = Page { offset: 0, limit: 100 };
 
@@ -181,7 +181,7 @@ mod tests {
             seen("rack2-01", Stage::Working),
             seen("rack2-02", Stage::Working),
         ]);
-        fleet.snapshot.workers[3].pool = 2;
+        Arc::make_mut(&mut fleet.snapshot).workers[3].pool = 2;
         fleet.running.remove("rack1-02");
         let names = |filter: Filter, page: Page| -> (u64, Vec<String>) {
             let said = workers(&fleet, &filter, page, None, &Pace::default());
@@ -237,14 +237,15 @@ mod tests {
     fn v2_f030_pools_and_operators_are_listed_without_secrets() {
         let mut fleet = fleet(vec![seen("w", Stage::Working)]);
         let secret: Sealed = serde_json::from_value(json!("5ea1ed5ea1ed")).unwrap();
-        fleet.snapshot.operators.push(Operator {
+        let snapshot = Arc::make_mut(&mut fleet.snapshot);
+        snapshot.operators.push(Operator {
             name: "main".to_owned(),
             account: AccountId::default(),
             proxied: None,
             secret,
         });
-        fleet.snapshot.pools.push(Pool::new(1, Some("main".to_owned())));
-        fleet.snapshot.pools.push(Pool::new(2, None));
+        snapshot.pools.push(Pool::new(1, Some("main".to_owned())));
+        snapshot.pools.push(Pool::new(2, None));
         let said = pools(&fleet);
         assert_eq!((&said["pools"][0]["workers"], &said["pools"][1]["workers"]), (&json!(1), &json!(0)));
         let said = operators(&fleet);

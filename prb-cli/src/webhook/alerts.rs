@@ -1,13 +1,21 @@
 //! What needs a person: told once when it has lasted long enough, and once when it is over.
 
 use super::Stand;
+use crate::{
+    inventory::{Snapshot, WorkerRecord},
+    lasting::Lasting,
+};
 use prb_core::{
     lifecycle::Stage,
+    moment::Moment,
     pipeline::Event,
     port::{CallResult, Outcome},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// What something is about: its kind and its subject.
 type About = (&'static str, String);
@@ -61,7 +69,7 @@ impl Alert {
 /// What a bridge has told since it was looked at last, and what stands still by its words.
 #[derive(Debug, Default)]
 pub struct Heard {
-    lasting: BTreeMap<About, String>,
+    lasting: Lasting<About>,
     single: Vec<(About, String)>,
 }
 
@@ -70,14 +78,16 @@ impl Heard {
     pub fn event(&mut self, event: &Event) {
         let about = |kind, subject: &str| (kind, subject.to_owned());
         match event {
-            Event::Stalled { what, cause } => self.begin(about("stall", what), cause),
-            Event::Resumed { what } => self.end(&about("stall", what)),
-            Event::IngestTrouble { cause } => self.begin(about("ingest", "chain"), cause),
-            Event::IngestRecovered => self.end(&about("ingest", "chain")),
+            Event::Stalled { what, cause } => self.lasting.begin(about("stall", what), cause),
+            Event::Resumed { what } => self.lasting.end(&about("stall", what)),
+            Event::IngestTrouble { cause } => self.lasting.begin(about("ingest", "chain"), cause),
+            Event::IngestRecovered => self.lasting.end(&about("ingest", "chain")),
             Event::MessageTrouble { sender, cause, .. } => {
-                self.begin(about("messages", &format!("{sender:?}")), cause);
+                self.lasting.begin(about("messages", &format!("{sender:?}")), cause);
             }
-            Event::MessageRecovered { sender } => self.end(&about("messages", &format!("{sender:?}"))),
+            Event::MessageRecovered { sender } => {
+                self.lasting.end(&about("messages", &format!("{sender:?}")));
+            }
             Event::JobEnded { job, pool, outcome } => {
                 if let Some(cause) = failure(outcome)
                     && self.single.len() < MOST
@@ -85,18 +95,9 @@ impl Heard {
                     self.single.push((about("transaction", &format!("{job} of pool {pool}")), cause));
                 }
             }
-            // Whatever still stands still is told again.
-            Event::Missed(_) => self.lasting.clear(),
+            Event::Missed(_) => self.lasting.missed(),
             _ => {}
         }
-    }
-
-    fn begin(&mut self, about: About, cause: &str) {
-        self.lasting.insert(about, cause.to_owned());
-    }
-
-    fn end(&mut self, about: &About) {
-        self.lasting.remove(about);
     }
 }
 
@@ -133,7 +134,9 @@ impl Alerts {
 
     /// What is to be told at this time, Unix milliseconds.
     pub fn of(&mut self, at: u64, stand: Stand<'_>, heard: &mut Heard) -> Vec<Alert> {
-        let mut wrong = heard.lasting.clone();
+        heard.lasting.look(Moment(Duration::from_millis(at)));
+        let lasting = heard.lasting.iter().map(|(about, cause)| (about.clone(), cause.to_owned()));
+        let mut wrong: BTreeMap<About, String> = lasting.collect();
         wrong.extend(troubles(stand));
         let mut alerts: Vec<_> = std::mem::take(&mut heard.single)
             .into_iter()
@@ -166,23 +169,40 @@ impl Alerts {
 /// What is wrong with workers and accounts.
 fn troubles(stand: Stand<'_>) -> BTreeMap<About, String> {
     let mut wrong = BTreeMap::new();
+    let disabled = stand.inventory.map(disabled).unwrap_or_default();
     for seen in stand.workers {
+        let name = seen.worker.name.to_string();
         let cause = match (&seen.trouble, seen.stage) {
             (_, Stage::Disabled) => continue,
+            _ if disabled.contains(name.as_str()) => continue,
             (Some(cause), _) => cause.clone(),
             (None, Stage::Unresponsive) => "the chain has marked it as silent".to_owned(),
             (None, Stage::InAnotherPool) => "it is in another pool; remove it there".to_owned(),
             _ => continue,
         };
-        wrong.insert(("worker", seen.worker.name.to_string()), cause);
+        wrong.insert(("worker", name), cause);
     }
-    for (name, unfit) in stand.unfit.into_iter().flatten() {
+    let unfit = stand.unfit.into_iter().flatten();
+    for (name, unfit) in unfit.filter(|(name, _)| !disabled.contains(name.as_str())) {
         wrong.insert(("worker", name.clone()), unfit.why.clone());
     }
     for text in stand.accounts {
-        // Its words say which account.
-        let account = text.split_whitespace().find(|word| word.starts_with("0x")).unwrap_or_default();
-        wrong.insert(("account", account.to_owned()), text.clone());
+        wrong.insert(("account", account(text)), text.clone());
     }
     wrong
+}
+
+/// Workers that are left out because somebody wants that, by name.
+fn disabled(inventory: &Snapshot) -> BTreeSet<&str> {
+    let pools: BTreeSet<u64> =
+        inventory.pools.iter().filter(|pool| !pool.enabled).map(|pool| pool.pid).collect();
+    let is_disabled = |worker: &&WorkerRecord| !worker.enabled || pools.contains(&worker.pool);
+    inventory.workers.iter().filter(is_disabled).map(|worker| worker.name.as_str()).collect()
+}
+
+/// Which account a trouble is about, and what kind of trouble it is: one account may have several. Its words say both.
+fn account(text: &str) -> String {
+    let account = text.split_whitespace().find(|word| word.starts_with("0x")).unwrap_or_default();
+    let kind = if text.contains(" PHA left") { "low balance" } else { "another signer" };
+    format!("{account} ({kind})")
 }

@@ -60,6 +60,8 @@ struct Shared {
 struct Queue {
     letters: VecDeque<Letter>,
     closed: bool,
+    /// Something was dropped since it was empty.
+    drops: bool,
 }
 
 /// Why an attempt failed.
@@ -87,6 +89,14 @@ impl Outlet {
         if queue.letters.len() >= self.0.most {
             queue.letters.pop_front();
             metrics::counter!("prb_notify_dropped_total", "reason" => "full").increment(1);
+            if !std::mem::replace(&mut queue.drops, true) {
+                warn!(
+                    %to,
+                    queue = self.0.most,
+                    "notifications wait for who listens there, and more come: the oldest are dropped, and only counted; check \
+                     who listens, or raise notify.queue"
+                );
+            }
         }
         queue.letters.push_back(Letter { to, body, about });
         drop(queue);
@@ -111,6 +121,7 @@ impl Shared {
             {
                 let mut queue = self.queue();
                 if let Some(letter) = queue.letters.pop_front() {
+                    queue.drops &= !queue.letters.is_empty();
                     return Some(letter);
                 }
                 if queue.closed {

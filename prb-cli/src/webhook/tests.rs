@@ -1,5 +1,8 @@
 use super::*;
-use crate::{inventory::WorkerRecord, v3::status::tests::seen};
+use crate::{
+    inventory::{Pool, WorkerRecord},
+    v3::status::tests::seen,
+};
 use alerts::{Alert, Word};
 use hooks::Hooks;
 use prb_core::{
@@ -259,7 +262,15 @@ fn v3_f50_stalls_balances_and_failed_transactions_are_alerts() {
         words(&first),
         [(Word::Raised, "account", account.as_str()), (Word::Raised, "stall", "waits for a")]
     );
-    assert_eq!(first[0].subject, AccountId([7; 32]).to_string());
+    assert_eq!(first[0].subject, format!("{} (low balance)", AccountId([7; 32])));
+    let rival = format!("account {} is used by another program; stop one of them", AccountId([7; 32]));
+    let both = [low[0].clone(), rival.clone()];
+    let more = told(&mut alerts, 0, &[], &both, &mut heard);
+    assert_eq!(words(&more), [(Word::Raised, "account", rival.as_str())], "one account may have both");
+    assert_eq!(
+        words(&told(&mut alerts, 0, &[], &low, &mut heard)),
+        [(Word::Over, "account", rival.as_str())]
+    );
     heard.event(&stalled);
     assert!(told(&mut alerts, 1, &[], &low, &mut heard).is_empty());
     heard.event(&Event::Resumed { what: "relay headers" });
@@ -295,6 +306,38 @@ fn v3_f50_stalls_balances_and_failed_transactions_are_alerts() {
     assert_eq!(words(&told(&mut alerts, 70, &[], &[], &mut heard)), [(Word::Raised, "ingest", "down")]);
     heard.event(&Event::IngestRecovered);
     assert_eq!(words(&told(&mut alerts, 71, &[], &[], &mut heard)), [(Word::Over, "ingest", "down")]);
+}
+
+#[test]
+fn what_somebody_has_disabled_is_no_alert() {
+    let mut snapshot = inventory(&["off", "in-pool-off", "odd"]);
+    snapshot.workers[0].enabled = false;
+    snapshot.workers[1].pool = 2;
+    snapshot.pools.push(Pool { enabled: false, ..Pool::new(2, None) });
+    let unfit = |why: &str| Unfit { fed: false, why: why.to_owned() };
+    let unfit: BTreeMap<String, Unfit> =
+        ["off", "in-pool-off", "odd"].map(|name| (name.to_owned(), unfit(name))).into();
+    let troubled = WorkerStatus { trouble: Some("gone".to_owned()), ..seen("in-pool-off", Stage::Working) };
+    let stand = Stand {
+        workers: std::slice::from_ref(&troubled),
+        inventory: Some(&snapshot),
+        unfit: Some(&unfit),
+        ..Stand::default()
+    };
+    let told = Alerts::new(Duration::ZERO).of(0, stand, &mut Heard::default());
+    assert_eq!(words(&told), [(Word::Raised, "worker", "odd")]);
+}
+
+#[test]
+fn what_lasts_is_not_over_because_something_was_missed() {
+    let (mut alerts, mut heard) = (Alerts::new(Duration::ZERO), Heard::default());
+    heard.event(&Event::IngestTrouble { cause: "down".to_owned() });
+    assert_eq!(told(&mut alerts, 0, &[], &[], &mut heard).len(), 1);
+    heard.event(&Event::Missed(9));
+    for at in [1, 300, 360] {
+        assert!(told(&mut alerts, at, &[], &[], &mut heard).is_empty(), "{at}");
+    }
+    assert_eq!(words(&told(&mut alerts, 361, &[], &[], &mut heard)), [(Word::Over, "ingest", "down")]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ pub(in crate::api) use crate::v3::status::tests::seen;
 use crate::{inventory::WorkerRecord, roster::Unfit};
 use prb_core::{id::PoolId, lifecycle::Stage, pipeline::WorkerStatus as Seen};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// A fleet of workers that run and stand like these.
 pub(in crate::api) fn fleet(running: Vec<Seen>) -> Fleet {
@@ -17,7 +18,7 @@ pub(in crate::api) fn fleet(running: Vec<Seen>) -> Fleet {
             1,
             5_000_000_000_000_000,
         );
-        fleet.snapshot.workers.push(record);
+        Arc::make_mut(&mut fleet.snapshot).workers.push(record);
         fleet.running.insert(name, seen);
     }
     fleet
@@ -32,7 +33,7 @@ fn v3_f23_workers_that_do_not_run_are_listed_with_the_reason() {
     let mut fleet =
         fleet(vec![seen("off", Stage::Starting), seen("new", Stage::Starting), seen("odd", Stage::Starting)]);
     fleet.running.clear();
-    fleet.snapshot.workers[0].enabled = false;
+    Arc::make_mut(&mut fleet.snapshot).workers[0].enabled = false;
     fleet.unfit.insert("odd".to_owned(), Unfit { fed: false, why: "there is no pool 1".to_owned() });
     let status = status(&fleet);
     let states: Vec<_> = (0..3).map(|at| status["workers"][at]["state"].clone()).collect();
