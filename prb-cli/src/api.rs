@@ -1,5 +1,5 @@
-//! The management API of `prb run` and `prb lifecycle`: that of PRB v3 to the letter, prb's own under `/v1`, and what watches
-//! over services: `/healthz`, `/readyz`, `/metrics`.
+//! The management API of `prb run` and `prb lifecycle`: paths, JSON and status codes of PRB v3's, prb's own under `/v1`, and
+//! what watches over services: `/healthz`, `/readyz`, `/metrics`.
 //!
 //! What a path means (`route`), what is asked (`ask`), who may ask it (`access`) and how things are written (`v3`, `v1`)
 //! are functions of what is there; `act` asks a [`Deployment`], and `serve` has the sockets.

@@ -49,8 +49,9 @@ chain.relay and chain.para take a list of nodes too, the preferred one first: [\
 RUST_LOG, where it is set, wins over log.filter of the configuration.
 
 Every key of the configuration is an environment variable too: PRB_ and its path, like PRB_CHAIN_RELAY (several with commas
-between them) or PRB_FEED_REQUEST_MIB. The variables of PRB v2 and v3 are understood. An option wins over the environment, that
-over the file; `prb check --show` prints what takes effect and where it comes from.";
+between them) or PRB_FEED_REQUEST_MIB. The variables of PRB v2 and v3 are understood. An option wins over PRB_* and PHALA_*
+variables, those over the file, that over other variables of v2 and v3 (DB_PATH, CACHE_SIZE, ...), those over the default;
+`prb check --show` prints what takes effect and where it comes from.";
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
@@ -73,7 +74,8 @@ pub enum Command {
     /// Show how far a running `prb data-provider` is: heights, finalized heads, blocks per second, what is left, and how
     /// the nodes stand that it asks.
     ///
-    /// `prb run` and `prb lifecycle` are none: their log tells how far they are. Without an address the one of section `[serve]` is asked, or 127.0.0.1:8012 where there is no configuration.
+    /// `prb run` and `prb lifecycle` are none: their API answers at /v1/workers and /readyz. Without an address the one of `serve.listen` is
+    /// asked, as the configuration has it: the file, or variables where there is none; 127.0.0.1:8012 where there is neither.
     Status(StatusArgs),
     /// Make the transactions of a `prb lifecycle` or `prb run` whose configuration has a section `[redis]`.
     ///

@@ -133,6 +133,11 @@ fn v3_f53_systemd_units_run_commands_that_there_are_and_wait_for_their_word() {
             "{file}"
         );
         assert!(values("WatchdogSec")[0].parse::<u32>().unwrap() >= 30, "{file}");
+        let config = if file.contains("data-provider") { "data-provider.toml" } else { "prb.toml" };
+        assert!(line.contains(&format!("--config /etc/prb/{config} ")), "{file}: {line}");
+        let folder = if file.contains("data-provider") { "prb-data-provider" } else { "prb" };
+        assert_eq!(values("StateDirectory"), [folder], "{file}: one inventory for all that have one");
+        assert_eq!(values("WorkingDirectory"), [format!("/var/lib/{folder}")], "{file}");
         for variable in values("Environment") {
             known(&file, variable.split_once('=').unwrap().0);
         }

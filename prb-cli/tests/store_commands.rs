@@ -98,7 +98,10 @@ fn prb(folder: &Path, args: &[&str]) -> Output {
     );
     fs::write(&config, text).unwrap();
     let binary = env!("CARGO_BIN_EXE_prb");
-    Command::new(binary).arg("--config").arg(config).arg("store").args(args).output().unwrap()
+    let mut command = Command::new(binary);
+    // Variables of whoever tests must not count.
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command.arg("--config").arg(config).arg("store").args(args).output().unwrap()
 }
 
 fn said(output: &Output) -> String {

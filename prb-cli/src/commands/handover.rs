@@ -35,6 +35,11 @@ pub enum HandoverFailure {
     /// One worker cannot be both.
     #[error("old and new worker are the same one, {0}; the new one is another program at another port")]
     OneWorker(String),
+    /// Somebody has changed the inventory meanwhile.
+    #[error(
+        "the entry of worker {0} has changed meanwhile; nothing was handed over: see `prb worker list`, and begin again"
+    )]
+    Moved(String),
     /// Nobody of that name.
     #[error("there is no worker {0}; see `prb worker list`, or give a base URL like http://10.0.0.17:8001")]
     Unknown(String),
@@ -101,15 +106,28 @@ pub async fn handover(
         }
     }
     let means = now.means()?;
+    // All of that took time, in which a worker may have been enabled.
+    let (old, new) = again(&inventory.snapshot()?, args, &old, &new)?;
     if args.dry_run {
         return Ok(tell(out, args, &now, &old, &new, true)?);
     }
-    hand_over(&old_driver, &new_driver, means).await.map_err(HandoverFailure::from)?;
-    tell(out, args, &now, &old, &new, false)?;
+    let handed = hand_over(&old_driver, &new_driver, means).await;
+    let half = match handed {
+        Ok(()) => None,
+        // The key has moved all the same, so the entry goes with it: nobody may feed the old one.
+        Err(cause @ HandoverError::NotStopped(_)) => Some(cause),
+        Err(cause) => return Err(HandoverFailure::from(cause).into()),
+    };
+    if half.is_none() {
+        tell(out, args, &now, &old, &new, false)?;
+    }
     let moved = old.record.filter(|_| new.record.is_none());
     if let Some(record) = &moved {
         let set = WorkerSet { endpoint: Some(new.endpoint), ..WorkerSet::default() };
         told(out, args.output, &inventory.apply(&[Change::SetWorker(record.name.clone(), set)])?)?;
+    }
+    if let Some(cause) = half {
+        return Err(HandoverFailure::from(cause).into());
     }
     if let Some(record) = moved.or(new.record).filter(|_| !args.output.json) {
         writeln!(out, "put it to work: prb worker enable {}", record.name)?;
@@ -157,10 +175,12 @@ fn check_entries(snapshot: &Snapshot, old: &Party, new: &Party) -> Result<(), Ha
     if normal_endpoint(&old.endpoint) == normal_endpoint(&new.endpoint) {
         return Err(HandoverFailure::OneWorker(old.endpoint.clone()));
     }
+    // Whatever entry has the address: there may be several, of which some are disabled.
+    let parties = [old, new].map(|party| normal_endpoint(&party.endpoint));
     let plan = roster::plan(snapshot, &BTreeMap::new());
-    for record in [old, new].into_iter().filter_map(|party| party.record.as_ref()) {
-        if plan.workers.get(&record.name).is_some_and(|placed| !placed.goal.disabled) {
-            return Err(HandoverFailure::Enabled(record.name.clone()));
+    for placed in plan.workers.values().filter(|placed| !placed.goal.disabled) {
+        if parties.contains(&normal_endpoint(&placed.endpoint)) {
+            return Err(HandoverFailure::Enabled(placed.name.to_string()));
         }
     }
     match (&old.record, &new.record) {
@@ -172,6 +192,23 @@ fn check_entries(snapshot: &Snapshot, old: &Party, new: &Party) -> Result<(), Ha
         }),
         _ => Ok(()),
     }
+}
+
+/// The two as the inventory has them by now, if it says of them what it said before.
+fn again(
+    snapshot: &Snapshot,
+    args: &HandoverArgs,
+    old: &Party,
+    new: &Party,
+) -> Result<(Party, Party), HandoverFailure> {
+    let at_present = |text: &str, party: &Party| -> Result<Party, HandoverFailure> {
+        let now = Party::named(text, snapshot)?;
+        let same = normal_endpoint(&now.endpoint) == normal_endpoint(&party.endpoint);
+        if same { Ok(now) } else { Err(HandoverFailure::Moved(text.to_owned())) }
+    };
+    let (old, new) = (at_present(&args.old, old)?, at_present(&args.new, new)?);
+    check_entries(snapshot, &old, &new)?;
+    Ok((old, new))
 }
 
 /// What the two and the chain say.
@@ -227,7 +264,7 @@ fn tell(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::Pool;
+    use crate::{args::OutputArgs, inventory::Pool};
 
     fn snapshot() -> Snapshot {
         let worker = |name: &str, port: u16, pool, enabled| WorkerRecord {
@@ -279,5 +316,39 @@ mod tests {
             let told = checked.map_or_else(|error| error.to_string(), |()| String::new());
             assert!(told.contains(refused) && told.is_empty() == refused.is_empty(), "{old} {new}: {told}");
         }
+    }
+
+    #[test]
+    fn what_has_changed_while_workers_were_watched_is_looked_at_again() {
+        let args = HandoverArgs {
+            old: "off".to_owned(),
+            new: "http://h:9000".to_owned(),
+            watch: 0,
+            dry_run: false,
+            output: OutputArgs { json: false },
+        };
+        let before = snapshot();
+        let party = |text: &str| Party::named(text, &before).unwrap();
+        let (old, new) = (party(&args.old), party(&args.new));
+        let refused = |change: &dyn Fn(&mut Snapshot)| {
+            let mut after = snapshot();
+            change(&mut after);
+            again(&after, &args, &old, &new).map_or_else(|error| error.to_string(), |_| String::new())
+        };
+        assert_eq!(refused(&|_| {}), "");
+        assert!(refused(&|after| after.workers[0].enabled = true).contains("`prb worker disable off` first"));
+        assert!(
+            refused(&|after| after.workers[0].endpoint = "http://h:9".to_owned()).contains("has changed")
+        );
+        assert!(refused(&|after| drop(after.workers.remove(0))).contains("there is no worker off"));
+        // Another entry with the address of a disabled one.
+        assert!(
+            refused(&|after| after.workers[1].endpoint = "http://H:8001/".to_owned())
+                .contains("`prb worker disable on` first")
+        );
+        let added = |after: &mut Snapshot| {
+            after.workers.push(WorkerRecord::new("taken", "http://h:9000", 1, 5));
+        };
+        assert!(refused(&added).contains("`prb worker disable taken` first"));
     }
 }

@@ -15,7 +15,8 @@ async fn told(socket: &UnixDatagram) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v3_f53_systemd_is_told_when_a_service_is_ready_alive_and_stopping() {
-    for arguments in [&["data-provider", "--listen", "127.0.0.1:0"][..], &["run"]] {
+    let provider = &["data-provider", "--listen", "127.0.0.1:0"][..];
+    for (arguments, config_mode) in [(provider, "false"), (&["run"], "false"), (&["run"], "true")] {
         let place = Place::new();
         let path = place.path("notify.socket");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -24,6 +25,10 @@ async fn v3_f53_systemd_is_told_when_a_service_is_ready_alive_and_stopping() {
             .args(["-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh", env!("CARGO_BIN_EXE_prb")])
             .args(arguments)
             .current_dir(place.path("."))
+            // Variables of whoever tests must not count.
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("PHALA_LIFECYCLE_CONFIG_MODE", config_mode)
             .env("NOTIFY_SOCKET", &path)
             .env("WATCHDOG_USEC", "1000000")
             .stderr(Stdio::null())
