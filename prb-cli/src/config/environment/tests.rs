@@ -136,6 +136,7 @@ fn v3_f47_each_key_is_a_variable_too() {
         let (section, rest) = key.rsplit_once('.').unwrap_or_default();
         let file = match section {
             "redis" => "[redis]\nurl = \"redis://a\"\n",
+            "providers" => "[providers]\n",
             "chain.start" => "[chain.start]\nnumber = 1\nhash = \"x\"\n",
             _ => "",
         };

@@ -146,7 +146,7 @@ fn v3_f23_what_is_not_known_is_null_and_no_message_is_empty() {
 }
 
 #[test]
-fn v3_f38_v3_f50_sessions_are_written_with_their_whole_numbers() {
+fn v3_f38_sessions_are_written_with_their_whole_numbers() {
     let session = Session {
         state: SessionState::WorkerUnresponsive,
         ve: u128::MAX,
