@@ -26,6 +26,7 @@ fn seen(name: &str, stage: Stage) -> WorkerStatus {
         info: None,
         at_tip: false,
         trouble: None,
+        waits: None,
         messages_synced: 0,
         facts: None,
         sender: SenderStatus::default(),
