@@ -165,3 +165,21 @@ async fn a_worker_that_does_not_answer_when_its_turn_comes_lets_others_go_first(
     eventually("it has a later one", seconds(3600), || is_at_tip(&world.chain, &second)).await;
     bridge.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_leaves_the_queue_again_and_again_is_no_fault_of_the_store() {
+    let world = World::ingested(65).await;
+    let (bridge, [_first, second, _third]) = two_behind_one(&world, seconds(3600)).await;
+    let diary = Diary::of(bridge.events());
+    let name = worker("second").name;
+    for _ in 0..5 {
+        let mut disabled = worker("second").goal;
+        disabled.disabled = true;
+        bridge.change_worker(&name, disabled).unwrap();
+        eventually("it waits no more", seconds(5), || !queues(&bridge, &second)).await;
+        bridge.change_worker(&name, worker("second").goal).unwrap();
+        eventually("it waits again", seconds(60), || queues(&bridge, &second)).await;
+    }
+    assert_eq!(diary.troubles("second"), Vec::<String>::new());
+    bridge.stop().await;
+}
