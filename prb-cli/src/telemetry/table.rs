@@ -85,6 +85,7 @@ pub const METRICS: &[Metric] = &[
     ),
     counter("prb_remote_hedges_total", "Times another data provider was asked beside a silent one"),
     // The store.
+    bytes(gauge("prb_store_bytes", "Size of the store's data file, as of the last block stored")),
     gauge("prb_store_full", "1 while nothing can be added to the store for want of space"),
     counter("prb_store_full_total", "Additions to the store that found no space, by what was full"),
     counter("prb_store_damaged_total", "Times an item was found damaged on disk, by stream"),
