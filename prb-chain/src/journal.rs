@@ -155,10 +155,18 @@ impl Sent {
 #[derive(Debug)]
 pub struct Journal {
     image: Arc<Mutex<Image>>,
-    writer: Option<mpsc::Sender<Write>>,
-    thread: Option<JoinHandle<()>>,
-    /// Where whoever writes does it itself.
-    file: Option<Mutex<file::File>>,
+    keeper: Keeper,
+}
+
+/// Who makes records durable.
+#[derive(Debug)]
+enum Keeper {
+    /// Nobody.
+    Nobody,
+    /// Whoever writes, one by one.
+    Writer(Mutex<file::File>),
+    /// A thread of its own, which ends without a sender.
+    Thread(mpsc::Sender<Write>, JoinHandle<()>),
 }
 
 struct Write {
@@ -172,7 +180,7 @@ const WRITES_WAITING: usize = 1024;
 impl Journal {
     /// A journal that is forgotten with its last owner, for tests and dry runs.
     pub fn memory() -> Arc<Self> {
-        Arc::new(Self { image: Arc::default(), writer: None, thread: None, file: None })
+        Arc::new(Self { image: Arc::default(), keeper: Keeper::Nobody })
     }
 
     /// Opens or creates the journal file at `path`; beside it lie a lock file and, for moments, a copy.
@@ -195,34 +203,42 @@ impl Journal {
                     path.as_ref().display()
                 ),
             })?;
-        Ok(Arc::new(Self { image, writer: Some(writer), thread: Some(thread), file: None }))
+        Ok(Arc::new(Self { image, keeper: Keeper::Thread(writer, thread) }))
     }
 
     /// Like [`Self::open`], but each write is done, one by one, by the thread that asks for it and keeps it from everything
     /// else: for tests in virtual time, which passes while another thread is waited for.
+    #[doc(hidden)]
     pub fn open_inline(path: impl AsRef<Path>) -> Result<Arc<Self>, JournalError> {
         let (file, mut image) = file::File::open(path.as_ref())?;
         image.begin_life();
-        let (image, file) = (Arc::new(Mutex::new(image)), Some(Mutex::new(file)));
-        Ok(Arc::new(Self { image, writer: None, thread: None, file }))
+        let keeper = Keeper::Writer(Mutex::new(file));
+        Ok(Arc::new(Self { image: Arc::new(Mutex::new(image)), keeper }))
     }
 
     /// Writes `records` as one, durable when it returns. The answer says of each whether it told something new:
     /// a second acceptance of a job does not.
     pub async fn write(&self, records: Vec<Record>) -> Result<Vec<bool>, JournalError> {
-        let Some(writer) = &self.writer else {
-            let now = Record::Now(now());
-            let mut file = self.file.as_ref().map(|file| file.lock().unwrap_or_else(PoisonError::into_inner));
-            if let Some(file) = &mut file {
+        match &self.keeper {
+            Keeper::Nobody => Ok(self.apply(Record::Now(now()), records)),
+            Keeper::Writer(file) => {
+                let now = Record::Now(now());
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 file.append(std::iter::once(&now).chain(&records), || lock(&self.image).snapshot())?;
+                Ok(self.apply(now, records))
             }
-            let mut image = lock(&self.image);
-            image.apply(now);
-            return Ok(image.apply_all(records));
-        };
-        let (done, answer) = oneshot::channel();
-        writer.send(Write { records, done }).await.map_err(|_| JournalError::Closed)?;
-        answer.await.map_err(|_| JournalError::Closed)?
+            Keeper::Thread(writer, _) => {
+                let (done, answer) = oneshot::channel();
+                writer.send(Write { records, done }).await.map_err(|_| JournalError::Closed)?;
+                answer.await.map_err(|_| JournalError::Closed)?
+            }
+        }
+    }
+
+    fn apply(&self, now: Record, records: Vec<Record>) -> Vec<bool> {
+        let mut image = lock(&self.image);
+        image.apply(now);
+        image.apply_all(records)
     }
 
     /// What a journal file holds, beside whoever writes it; none if there is no file.
@@ -255,9 +271,8 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // Without a sender the thread ends.
-        self.writer = None;
-        if let Some(thread) = self.thread.take() {
+        if let Keeper::Thread(writer, thread) = std::mem::replace(&mut self.keeper, Keeper::Nobody) {
+            drop(writer);
             // What it panicked with was told when it did.
             let _ = thread.join();
         }

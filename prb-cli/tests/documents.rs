@@ -1,6 +1,17 @@
 //! What the documents promise is there: each feature and fault they list has a test by its number, or a word on
-//! what replaces it.
+//! what replaces it; what the error guide quotes is said, and what dashboard and alerts look at is measured.
 #![allow(clippy::unwrap_used, missing_docs)]
+
+#[path = "documents/errors.rs"]
+mod errors;
+#[path = "documents/expressions.rs"]
+mod expressions;
+#[path = "documents/macros.rs"]
+mod macros;
+#[path = "documents/measured.rs"]
+mod measured;
+#[path = "documents/operations.rs"]
+mod operations;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,11 +46,21 @@ fn workspace() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
+/// A file of the workspace.
+fn text_of(path: &str) -> String {
+    fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
 /// Rows of the tables in a document: id, and the cells behind it as one text.
 fn rows(document: &str) -> Vec<(String, String)> {
-    let text = fs::read_to_string(workspace().join("docs").join(document)).unwrap();
+    let text = text_of(&format!("docs/{document}"));
     let cells = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
     cells.map(|(id, rest)| (id.to_owned(), rest.to_owned())).collect()
+}
+
+/// A source whose texts do not go on in the next line, as the compiler joins them.
+fn joined(source: &str) -> String {
+    source.split("\\\n").map(str::trim_start).collect()
 }
 
 /// What is in backticks.
@@ -95,11 +116,9 @@ fn every_fault_has_its_tests_metrics_and_log_lines() {
             None => names.any(|name| name == test),
         }
     };
-    // As the compiler joins them: texts may go on in the next line.
-    let joined = |text: &String| text.split("\\\n").map(str::trim_start).collect::<String>();
     let code: String =
         sources.iter().filter(|(path, _)| path.contains("/src/")).map(|(_, text)| joined(text)).collect();
-    let document = fs::read_to_string(workspace().join("docs/faults.md")).unwrap();
+    let document = text_of("docs/faults.md");
     let mut listed = BTreeSet::new();
     for row in document.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Fault |")) {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();

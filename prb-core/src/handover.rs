@@ -86,8 +86,8 @@ pub enum CannotHandOver {
     OldNotInitialized,
     /// Done already, or one worker under two names.
     #[error(
-        "both have the key {0} already: they are one worker, or it was handed over before; stop the old one, and never feed \
-         it again"
+        "both have the key {0} already: they are one worker, or it was handed over before; stop the old one, never feed it \
+         again, and have the inventory name the new one's address before you enable its entry"
     )]
     SameKey(WorkerKey),
     /// The key would be of no use there.

@@ -15,6 +15,7 @@ pub mod handover;
 pub mod ingest;
 pub mod operate;
 mod repair;
+mod stalled;
 pub mod worker;
 
 pub use bridge::{Bridge, BridgeBuilder, BridgeError};

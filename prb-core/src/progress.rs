@@ -134,35 +134,29 @@ impl<P: Copy + PartialEq> Stall<P> {
 
 /// Decides which causes of trouble are told: each once, and again every [`REPEAT`] while it lasts, however often it is met.
 ///
-/// Heights, times and hashes differ from one attempt to the next, so words with digits do not tell causes apart.
+/// Heights, times and hashes differ from one attempt to the next, so words with digits do not tell causes apart, but for
+/// codes: `403` and `1010` say what is the matter.
 #[derive(Clone, Debug, Default)]
 pub struct Causes(Vec<(String, Moment)>);
 
-/// Most causes that are remembered.
+/// Most causes that are remembered: those that were met last.
 const KEPT_CAUSES: usize = 16;
+
+/// So much of a cause tells it from others, bytes.
+const KEY_BYTES: usize = 200;
 
 impl Causes {
     /// Whether this one is to be told now.
     pub fn tell(&mut self, now: Moment, cause: &str) -> bool {
-        let has_digit = |word: &&str| word.bytes().any(|byte| byte.is_ascii_digit());
-        let words: Vec<&str> = cause.split_whitespace().filter(|word| !has_digit(word)).collect();
-        let words = words.join(" ");
-        match self.0.iter_mut().find(|(known, _)| *known == words) {
-            Some((_, last)) => {
-                let due = now.since(*last) >= REPEAT;
-                if due {
-                    *last = now;
-                }
-                due
-            }
-            None => {
-                if self.0.len() == KEPT_CAUSES {
-                    self.0.remove(0);
-                }
-                self.0.push((words, now));
-                true
-            }
+        let key = key(cause);
+        let known = self.0.iter().position(|(known, _)| *known == key);
+        let last = known.map(|at| self.0.remove(at).1);
+        if self.0.len() == KEPT_CAUSES {
+            self.0.remove(0);
         }
+        let due = last.is_none_or(|last| now.since(last) >= REPEAT);
+        self.0.push((key, last.filter(|_| !due).unwrap_or(now)));
+        due
     }
 
     /// All is well: what comes is told anew.
@@ -170,6 +164,47 @@ impl Causes {
         self.0.clear();
     }
 }
+
+/// What a cause is known by: its words without those that change from one time to the next.
+fn key(cause: &str) -> String {
+    let (mut key, mut before) = (String::new(), "");
+    let mut words = cause.split_whitespace().peekable();
+    while let Some(word) = words.next() {
+        let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
+        if !has_digit || is_code(before, word, words.peek().copied()) {
+            key.push_str(word);
+            key.push(' ');
+        }
+        if key.len() > KEY_BYTES {
+            let whole = (0..=KEY_BYTES).rev().find(|at| key.is_char_boundary(*at));
+            key.truncate(whole.unwrap_or_default());
+            break;
+        }
+        before = word;
+    }
+    key
+}
+
+/// Whether a word with digits is a code, as of HTTP (403), of a refused transaction (1010) or of JSON-RPC (-32000): a whole
+/// number of three or four digits, or a negative one, that counts neither blocks nor time nor bytes.
+fn is_code(before: &str, word: &str, after: Option<&str>) -> bool {
+    let number = word.trim_matches(|end: char| !end.is_ascii_alphanumeric() && !matches!(end, '-' | '#'));
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short = (3..=4).contains(&digits.len()) || number.len() > digits.len();
+    let bare = |word: &str| word.trim_matches(|end: char| !end.is_ascii_alphanumeric()).to_ascii_lowercase();
+    let counts = COUNTED.contains(&bare(before).as_str())
+        || after.is_some_and(|after| UNITS.contains(&bare(after).as_str()));
+    is_whole && is_short && !counts
+}
+
+/// What a number behind it counts.
+const COUNTED: [&str; 10] =
+    ["at", "block", "blocks", "head", "header", "headers", "height", "job", "nonce", "sequence"];
+
+/// What a number before it is one of.
+const UNITS: [&str; 12] =
+    ["ms", "s", "second", "seconds", "min", "minutes", "h", "bytes", "kib", "mib", "block", "blocks"];
 
 /// How far a stream is, and how far it could be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

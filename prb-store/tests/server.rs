@@ -54,6 +54,7 @@ async fn who_watches_over_services_is_told_whether_it_lives_gets_on_and_what_it_
     let empty = Running::start(Arc::new(MemoryStore::new()), options).await;
     let ready = empty.get("/readyz").await;
     assert!(ready.status == 503 && String::from_utf8_lossy(&ready.body).contains("there is no data yet"));
+    assert_eq!(ready.header("content-type"), Some("application/json"));
     assert_eq!(empty.get("/healthz").await.status, 200, "it lives all the same");
     let metrics = empty.get("/metrics").await;
     assert_eq!((metrics.status, &metrics.body[..]), (200, &b"made_total 7\n"[..]));

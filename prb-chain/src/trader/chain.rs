@@ -1,7 +1,7 @@
 //! What the trader asks its node, understood and remembered as long as it stays true.
 
 use super::{
-    node::{ChainNode, MOVED, NodeError, TxStatus},
+    node::{ChainNode, NodeError, TxStatus},
     outcome::{self, Wrapping},
 };
 use crate::{calls::Runtime, node_source::json::HeaderJson};
@@ -87,7 +87,7 @@ pub(crate) enum Unread {
 
 impl Chain {
     /// Nothing is answered but what a connection says that is [trusted](Self::trust). After another connection was made,
-    /// and be it in the middle of a question, everything is [`NodeError::Lost`] until that is trusted.
+    /// and be it in the middle of a question, everything is [`NodeError::Moved`] until that is trusted.
     pub(crate) fn new(node: Arc<dyn ChainNode>) -> Self {
         Self { node, known: Mutex::default() }
     }
@@ -105,7 +105,7 @@ impl Chain {
                 return Ok((genesis, connection));
             }
         }
-        Err(moved())
+        Err(NodeError::Moved)
     }
 
     /// What is said on this connection counts: it is of the right chain, whose block 0 is this.
@@ -131,21 +131,21 @@ impl Chain {
 
     /// Hash of block 0 of the right chain.
     pub(crate) fn genesis(&self) -> Result<Hash, NodeError> {
-        self.known().trusted.map(|(genesis, _)| genesis).ok_or_else(moved)
+        self.known().trusted.map(|(genesis, _)| genesis).ok_or(NodeError::Moved)
     }
 
     /// The number of the connection, if what is said on it counts.
     fn connection(&self) -> Result<u64, NodeError> {
         let connection = self.node.connection();
         let trusted = self.known().trusted.is_some_and(|(_, trusted)| trusted == connection);
-        if trusted { Ok(connection) } else { Err(moved()) }
+        if trusted { Ok(connection) } else { Err(NodeError::Moved) }
     }
 
     /// What came back, refusals too, if the connection is still the one on which it was asked.
     fn said<T>(&self, answer: Result<T, NodeError>, connection: u64) -> Result<T, NodeError> {
         match answer {
-            Err(error @ NodeError::Lost(_)) => Err(error),
-            _ if !self.is_on(connection) => Err(moved()),
+            Err(error @ (NodeError::Lost(_) | NodeError::Moved)) => Err(error),
+            _ if !self.is_on(connection) => Err(NodeError::Moved),
             answer => answer,
         }
     }
@@ -388,11 +388,6 @@ impl Chain {
         let results = outcome::results(&events, wrapping, &runtime.metadata).map_err(unreadable)?;
         Ok((results, outcome::fee(&events)))
     }
-}
-
-/// Another connection than the trusted one answers, perhaps for another chain.
-fn moved() -> NodeError {
-    NodeError::Lost(MOVED.to_owned())
 }
 
 fn nonsense(what: &str) -> NodeError {

@@ -59,7 +59,7 @@ impl ChainNode for Nodes {
         for _ in 0..self.nodes.len() {
             let (turn, node) = self.current()?;
             match node.request(method, params.clone()).await {
-                Err(error @ (NodeError::Lost(_) | NodeError::Nonsense(_))) => {
+                Err(error @ (NodeError::Lost(_) | NodeError::Moved | NodeError::Nonsense(_))) => {
                     self.leave(turn, &error);
                     lost = error;
                 }
@@ -72,7 +72,7 @@ impl ChainNode for Nodes {
     async fn submit(&self, extrinsic: &[u8]) -> Result<BoxStream<'static, TxStatus>, NodeError> {
         let (turn, node) = self.current()?;
         let answer = node.submit(extrinsic).await;
-        if let Err(error @ NodeError::Lost(_)) = &answer {
+        if let Err(error @ (NodeError::Lost(_) | NodeError::Moved)) = &answer {
             self.leave(turn, error);
         }
         answer

@@ -103,16 +103,15 @@ impl TxStatus {
     }
 }
 
-/// What is said while it is not known which chain is behind a connection.
-pub(super) const MOVED: &str =
-    "another connection was made, and its chain is checked before anything else is asked";
-
 /// Why a node gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NodeError {
     /// Nobody knows what became of the request.
     #[error("node is not reachable: {0}")]
     Lost(String),
+    /// It is not known which chain is behind the connection; nobody knows what became of the request.
+    #[error("another connection was made, and its chain is checked before anything else is asked")]
+    Moved,
     /// The node answered with an error.
     #[error("node answers error {code}: {message} {data}")]
     Refused {
@@ -143,7 +142,7 @@ impl NodeError {
     /// What a person can do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Lost(cause) if cause == MOVED => "that takes a moment, and nothing need be done",
+            Self::Moved => "that takes a moment, and nothing need be done",
             Self::Lost(_) => "check that the node runs and can be reached, or name another in chain.para",
             Self::Refused { .. } | Self::Nonsense(_) => {
                 "check that it is a node of the parachain, an archive node, or name another in chain.para"
@@ -293,7 +292,7 @@ mod tests {
     #[test]
     fn each_error_says_what_to_do() {
         for (error, words) in [
-            (NodeError::Lost(MOVED.into()), "nothing need be done"),
+            (NodeError::Moved, "nothing need be done"),
             (NodeError::Lost("refused".into()), "name another in chain.para"),
             (NodeError::Nonsense("no hash".into()), "an archive node"),
             (NodeError::Behind { node: Height(1), seen: Height(2) }, "caught up"),

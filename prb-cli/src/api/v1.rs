@@ -74,6 +74,7 @@ pub(super) fn worker(row: Row<'_>, coverage: Option<&Coverage>, pace: &Pace) -> 
         "stage": status.map(|status| status.stage.name()),
         "at_tip": status.is_some_and(|status| status.at_tip),
         "trouble": row.trouble(),
+        "waits": status.and_then(|status| status.waits.as_deref()),
         "kept_in_step": status.is_some() && unfit.is_none_or(|unfit| unfit.fed),
         "heights": info.map(|info| json!({
             "relay": last(info.headernum), "para": last(info.para_headernum), "blocks": last(info.blocknum),

@@ -59,6 +59,12 @@ fn v3_f89_a_key_moves_only_where_nothing_is_lost_by_it() {
 }
 
 #[test]
+fn v3_f89_who_has_the_key_already_is_told_what_is_left_to_do() {
+    let said = CannotHandOver::SameKey(KEY).to_string();
+    assert!(said.contains("have the inventory name the new one's address"), "{said}");
+}
+
+#[test]
 fn v3_f89_the_calls_follow_from_how_the_old_worker_attests() {
     let none = || Err(CannotHandOver::OtherPlatform(vec!["none".into()]));
     // Old worker's methods, whether its key was injected, new worker's methods: which calls.

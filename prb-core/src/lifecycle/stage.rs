@@ -123,3 +123,35 @@ impl fmt::Display for Stage {
 fn is_too_low(goal: &Goal, score: u32) -> bool {
     goal.min_score.is_some_and(|least| score < least)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Does not compile where a stage is new, and names its place among all.
+    fn place(stage: Stage) -> usize {
+        match stage {
+            Stage::Disabled => 0,
+            Stage::Starting => 1,
+            Stage::Initializing => 2,
+            Stage::Syncing => 3,
+            Stage::SyncOnly => 4,
+            Stage::Registering => 5,
+            Stage::Gatekeeper => 6,
+            Stage::AwaitingScore => 7,
+            Stage::JoiningPool => 8,
+            Stage::StartingComputing => 9,
+            Stage::Working => 10,
+            Stage::Unresponsive => 11,
+            Stage::CoolingDown => 12,
+            Stage::InAnotherPool => 13,
+        }
+    }
+
+    #[test]
+    fn all_stages_are_listed_once_each() {
+        let places: Vec<usize> = Stage::ALL.into_iter().map(place).collect();
+        // As many as there are: the last place of `place` must be the last one here.
+        assert_eq!(places, (0..=place(Stage::InAnotherPool)).collect::<Vec<_>>());
+    }
+}

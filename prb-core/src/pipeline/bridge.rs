@@ -133,7 +133,7 @@ impl BridgeBuilder {
                     let (follower, token) = (follower.clone(), token.clone());
                     async move { follower.run(interval, token).await }
                 }));
-                let board = Arc::new(Board::new(state.clone()));
+                let board = Arc::new(Board::new(state.clone(), announcer.clone()));
                 let (reader, token) = (board.clone(), stop.clone());
                 tasks.push(supervised(Ward::new("facts board", &stop, &announcer), move || {
                     let (reader, token) = (reader.clone(), token.clone());
@@ -396,8 +396,10 @@ impl Bridge {
 impl Drop for Bridge {
     fn drop(&mut self) {
         self.stop.cancel();
-        for running in self.workers().values() {
-            drop(Leave { cell: running.cell.clone(), announcer: &self.announcer });
+        // Taken out first: who is told may ask how workers stand.
+        let workers = std::mem::take(&mut *self.workers());
+        for running in workers.into_values() {
+            drop(Leave { cell: running.cell, announcer: &self.announcer });
         }
     }
 }

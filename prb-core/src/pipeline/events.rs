@@ -37,7 +37,7 @@ pub enum Event {
     IngestRecovered,
     /// Something has stood still for longer than it should, be it that nobody fails. Told again while it lasts.
     Stalled {
-        /// What: `relay headers`, `storage changes` or `workers`.
+        /// What: `relay headers`, `storage changes`, `workers` or `chain state`.
         what: &'static str,
         /// Whom and what it waits for.
         cause: String,

@@ -1,12 +1,12 @@
 //! The facts board: what the chain says of all workers, read once per finalized block for all of them together.
 
-use super::{Clock, STEP_LIMIT};
+use super::{STEP_LIMIT, events::Announcer, stalled::Stalled};
 use crate::{
     backoff::{Backoff, Pace},
     id::{BlockRef, Height, PoolId, WorkerKey},
     lifecycle::{BadFact, Facts},
     port::{ChainState, StateError},
-    progress::{LOOK, PATIENCE, Stall, Waiting, Word},
+    progress::{LOOK, PATIENCE, Waiting, Word},
     storage_key::{self, StorageKey},
     types::message::MessageOrigin,
 };
@@ -59,6 +59,7 @@ pub struct Board {
     wanted: Mutex<BTreeMap<Subject, usize>>,
     asked: Notify,
     posted: watch::Sender<Posted>,
+    announcer: Announcer,
 }
 
 /// Keeps a worker on the board.
@@ -93,9 +94,10 @@ const CHUNK: usize = 250;
 const MAX_MOVED: u32 = 3;
 
 impl Board {
-    /// An empty board in front of `state`.
-    pub fn new(state: Arc<dyn ChainState>) -> Self {
-        Self { state, wanted: Mutex::default(), asked: Notify::new(), posted: watch::channel(None).0 }
+    /// An empty board in front of `state`. That this does not answer for long is told.
+    pub fn new(state: Arc<dyn ChainState>, announcer: Announcer) -> Self {
+        let (asked, posted) = (Notify::new(), watch::channel(None).0);
+        Self { state, wanted: Mutex::default(), asked, posted, announcer }
     }
 
     /// Puts a worker on the board for as long as the answer is kept.
@@ -121,7 +123,7 @@ impl Board {
     pub async fn run(&self, interval: Duration, stop: CancellationToken) {
         let mut backoff = Backoff::new(Pace { first: interval, ..Pace::default() }, 0);
         let mut pause = interval;
-        let mut silence = Silence::new();
+        let mut silence = Silence::new(self.announcer.clone());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -209,16 +211,15 @@ impl Board {
 
 /// Tells that chain state does not come for long, whoever it is that fails or hangs, and when it comes again.
 struct Silence {
-    clock: Clock,
     /// Good answers so far.
     answers: u64,
     cause: Option<String>,
-    stall: Stall<u64>,
+    stall: Stalled<u64>,
 }
 
 impl Silence {
-    fn new() -> Self {
-        Self { clock: Clock::start(), answers: 0, cause: None, stall: Stall::default() }
+    fn new(announcer: Announcer) -> Self {
+        Self { answers: 0, cause: None, stall: Stalled::new(CHAIN_STATE, announcer) }
     }
 
     /// Waits for an answer, and looks meanwhile how long that takes.
@@ -256,18 +257,14 @@ impl Silence {
             remedy: "see whether the parachain's node (chain.para) runs and answers, or name another one",
             patience: PATIENCE,
         };
-        let word = self.stall.observe(self.clock.now(), self.answers, is_waiting.then_some(&waiting));
+        let word = self.stall.observe(self.answers, is_waiting.then_some(&waiting));
         match word {
             None => {}
             Some(Word::Stalled(still)) => {
                 let Waiting { what: waiting_for, cause, remedy, .. } = waiting;
                 warn!(waiting_for, cause, seconds = still.as_secs(), remedy, "chain state does not come");
-                metrics::gauge!("prb_stalled", "what" => CHAIN_STATE).set(1.0);
             }
-            Some(Word::Over(after)) => {
-                info!(seconds = after.as_secs(), "chain state comes again");
-                metrics::gauge!("prb_stalled", "what" => CHAIN_STATE).set(0.0);
-            }
+            Some(Word::Over(after)) => info!(seconds = after.as_secs(), "chain state comes again"),
         }
         word
     }
@@ -302,11 +299,14 @@ pub(super) fn next_sequence(value: Option<&Bytes>) -> Result<u64, BadFact> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::events::Event;
     use tokio::time::{advance, sleep};
 
     #[tokio::test(start_paused = true)]
     async fn chain_state_that_hangs_is_told_after_ten_seconds_and_that_it_comes_again() {
-        let mut silence = Silence::new();
+        let announcer = Announcer::default();
+        let mut events = announcer.events();
+        let mut silence = Silence::new(announcer);
         silence.is_over();
         silence.during(sleep(Duration::from_secs(9))).await;
         assert!(!silence.stall.is_told());
@@ -319,5 +319,13 @@ mod tests {
         assert!(matches!(silence.look(false), Some(Word::Over(_))));
         silence.because(&StateError::Empty);
         assert_eq!(silence.look(false), None, "an empty state is no fault of anybody");
+        // Nobody looks any more while it stands still again.
+        silence.during(sleep(Duration::from_secs(13))).await;
+        drop(silence);
+        for _ in 0..2 {
+            assert!(matches!(events.next().await, Some(Event::Stalled { what: CHAIN_STATE, .. })));
+            assert_eq!(events.next().await, Some(Event::Resumed { what: CHAIN_STATE }));
+        }
+        assert_eq!(events.next().await, None);
     }
 }

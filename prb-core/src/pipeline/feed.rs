@@ -11,7 +11,7 @@ pub use self::depot::Depot;
 use self::{
     assembly::Assembly,
     queue::Limit,
-    send::{Ready, heard},
+    send::{Ready, Silences, heard},
     waits::Waiter,
 };
 use super::{
@@ -118,6 +118,10 @@ pub struct Feed {
     limit: Limit,
     /// What it has waited for for long.
     stuck: Option<String>,
+    /// In which queue it has waited for long, which is nobody's fault.
+    queued: Option<String>,
+    /// What was told of calls that take long.
+    silences: Silences,
     /// What was told of its failures.
     causes: Causes,
     clock: Clock,
@@ -182,6 +186,8 @@ enum Step {
     Idle(Option<Coverage>, Option<Wait>),
     /// What the plan needed was replaced meanwhile; plan again.
     Stale,
+    /// The worker, or what is wanted of it, is another than before a wait; begin anew.
+    Again,
 }
 
 impl Feed {
@@ -212,6 +218,8 @@ impl Feed {
             waiter,
             limit: Limit::new(),
             stuck: None,
+            queued: None,
+            silences: Silences::new(),
             causes: Causes::default(),
             clock: Clock::start(),
         }
@@ -238,6 +246,7 @@ impl Feed {
             };
             stale = if matches!(step, Ok(Step::Stale)) { stale + 1 } else { 0 };
             let pause = match step {
+                Ok(Step::Again) => continue,
                 Ok(Step::Stale) if stale < MAX_STALE => continue,
                 Ok(Step::Stale) => {
                     self.trouble(&FeedError::Lacking, backoff.failures());
@@ -278,7 +287,8 @@ impl Feed {
 
     /// Sends nothing to a disabled worker until it is enabled.
     async fn stand_by(&mut self, stop: &CancellationToken) {
-        (self.info, self.tip_seen, self.ready, self.stuck) = (None, None, None, None);
+        (self.info, self.tip_seen, self.ready) = (None, None, None);
+        (self.stuck, self.queued) = (None, None);
         self.waiter.leave();
         self.cell.publish(Seen::default());
         let mut goal = self.cell.watch_goal();
@@ -348,7 +358,7 @@ impl Feed {
         if let Some(info) = &self.info {
             return Ok(info.clone());
         }
-        let info = heard(&self.cell, "how it is", self.cell.driver.info()).await?;
+        let info = heard(&self.cell, &mut self.silences, "how it is", self.cell.driver.info()).await?;
         self.info_due = Instant::now() + self.assembly.options.info_interval;
         self.moved = false;
         self.compare(&info);
@@ -384,7 +394,8 @@ impl Feed {
             self.tip_seen = Some(Instant::now());
         }
         let at_tip = self.tip_seen.is_some_and(|seen| seen.elapsed() < TIP_GRACE);
-        self.cell.publish(Seen { info: self.info.clone(), at_tip, trouble: self.stuck.clone() });
+        let (trouble, waits) = (self.stuck.clone(), self.queued.clone());
+        self.cell.publish(Seen { info: self.info.clone(), at_tip, trouble, waits });
     }
 
     /// The worker waits for this, or for nothing.
@@ -408,7 +419,8 @@ impl Feed {
     fn trouble(&mut self, error: &FeedError, earlier_failures: u32) {
         metrics::counter!("prb_feed_failures_total", "cause" => error.kind()).increment(1);
         let worker = &self.cell.worker.name;
-        (self.tip_seen, self.ready, self.stuck) = (None, None, None);
+        (self.tip_seen, self.ready) = (None, None);
+        (self.stuck, self.queued) = (None, None);
         self.waiter.note(None, None);
         match self.causes.tell(self.clock.now(), &error.to_string()) {
             false => {}
@@ -422,7 +434,7 @@ impl Feed {
         let info = self.info.take();
         let is_away = matches!(error, FeedError::Worker(error) if error.fault() != Fault::Retry);
         let info = info.filter(|_| !is_away);
-        self.cell.publish(Seen { info, at_tip: false, trouble: Some(error.to_string()) });
+        self.cell.publish(Seen { info, at_tip: false, trouble: Some(error.to_string()), waits: None });
     }
 }
 

@@ -32,13 +32,14 @@ pub enum HandoverError {
     /// The new worker has the key and uses its own.
     #[error(
         "the new worker has the key, and could not be restarted, without which it does not use it: {0}; restart it without \
-         its checkpoints, stop the old one, and never feed that again"
+         its checkpoints, stop the old one and never feed that again, and have the inventory name the new one's address before \
+         you enable its entry"
     )]
     NotRestarted(WorkerError),
     /// Both can use the key.
     #[error(
         "the new worker has the key, and the old one could not be stopped: {0}; stop it, and never feed it again: two \
-         workers with one key harm each other"
+         workers with one key harm each other; have the inventory name the new one's address before you enable its entry"
     )]
     NotStopped(WorkerError),
 }

@@ -25,6 +25,7 @@ use crate::{
         CallResult, ChainState, CollateralError, CollateralSource, JobState, Outcome, SinkError, StateError,
         TxSink, WorkerError, worker::Attestation,
     },
+    progress::Causes,
     storage_key,
     tx::{Call, CallKey},
     types::message::{EgressMessages, MessageOrigin},
@@ -71,6 +72,8 @@ pub struct Operate {
     /// The worker's key when it was last reachable.
     last_key: Option<WorkerKey>,
     remarked: Option<String>,
+    /// What was told of its trouble.
+    causes: Causes,
     order: Option<Order>,
     /// What was decided of the pending job.
     decided: Option<Decided>,
@@ -149,6 +152,7 @@ impl Operate {
             facts: None,
             last_key: None,
             remarked: None,
+            causes: Causes::default(),
             order: None,
             posted: board.watch(),
             interest: None,
@@ -405,7 +409,7 @@ impl Operate {
         Ok(())
     }
 
-    fn announce(&self, (stage, trouble): (Stage, Option<String>)) {
+    fn announce(&mut self, (stage, trouble): (Stage, Option<String>)) {
         let worker = &self.cell.worker.name;
         let (to, now) = (self.lifecycle.stage(), self.lifecycle.trouble().map(str::to_owned));
         let sender = self.last_key.map(|key| self.desk.status(&MessageOrigin::Worker(key)));
@@ -423,11 +427,17 @@ impl Operate {
         }
         match (&trouble, &now) {
             (old, Some(cause)) if old.as_ref() != Some(cause) => {
-                warn!(%worker, stage = %to, %cause, "worker does not get on");
+                // Heights and the like in its words change from one attempt to the next.
+                if self.causes.tell(self.clock.now(), cause) {
+                    warn!(%worker, stage = %to, %cause, "worker does not get on");
+                }
                 self.cell.say(cause.clone());
                 self.announcer.tell(Event::WorkerTrouble { worker: worker.clone(), cause: cause.clone() });
             }
-            (Some(_), None) => self.announcer.tell(Event::WorkerRecovered { worker: worker.clone() }),
+            (Some(_), None) => {
+                self.causes.forget();
+                self.announcer.tell(Event::WorkerRecovered { worker: worker.clone() });
+            }
             _ => {}
         }
     }

@@ -34,6 +34,8 @@ pub struct Seen {
     pub at_tip: bool,
     /// Why it is not fed, if it is not.
     pub trouble: Option<String>,
+    /// What its turn waits for, if it has for long: nothing is wrong.
+    pub waits: Option<String>,
 }
 
 /// How a worker stands, for status pages.
@@ -51,6 +53,8 @@ pub struct WorkerStatus {
     pub at_tip: bool,
     /// Why it does not get on, if it does not.
     pub trouble: Option<String>,
+    /// What its turn to be fed waits for, if it has for long: many workers want data at once, and nothing is wrong.
+    pub waits: Option<String>,
     /// Its messages that the finalized chain has taken.
     pub messages_synced: u64,
     /// What the chain said of it last: registration, score, session, stake. None until it was at the tip once.
@@ -252,6 +256,7 @@ impl WorkerCell {
             endpoint: self.driver.endpoint(),
             at_tip: seen.at_tip,
             trouble: seen.trouble.or(operated.trouble),
+            waits: seen.waits,
             info: seen.info,
             messages_synced: operated.sender.accepted,
             facts: operated.facts,

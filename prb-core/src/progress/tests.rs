@@ -155,3 +155,38 @@ fn a_cause_that_lasts_is_told_once_in_five_minutes_and_another_one_at_once() {
     }
     assert!(causes.0.len() <= KEPT_CAUSES);
 }
+
+#[test]
+fn causes_are_told_apart_by_their_codes_and_not_by_heights_times_and_hashes() {
+    for (one, other, is_same) in [
+        ("block 1234567 is not there", "block 1234568 is not there", true),
+        ("no state at 512: it is pruned", "no state at 513: it is pruned", true),
+        ("#7000001 is not finalized", "#7000002 is not finalized", true),
+        ("its block 12 is 0xab12, not 0x99fe", "its block 13 is 0x1234, not 0xffff", true),
+        ("no answer for 12 s", "no answer for 300 s", true),
+        ("no answer within 1.5s", "no answer within 30s", true),
+        ("took 1200 ms", "took 1350 ms", true),
+        ("its head is 1200 blocks behind", "its head is 1100 blocks behind", true),
+        ("nonce 17 is taken", "nonce 118 is taken", true),
+        ("answers 403 Forbidden", "answers 500 Internal Server Error", false),
+        ("answers (403)", "answers (503)", false),
+        ("node answers error 1010: invalid", "node answers error 1014: invalid", false),
+        ("node answers error -32000: no", "node answers error -32603: no", false),
+        ("the disk is full", "the disk is away", false),
+    ] {
+        assert_eq!(key(one) == key(other), is_same, "{one} / {other}");
+    }
+}
+
+#[test]
+fn a_long_cause_is_known_by_its_beginning_and_one_that_is_met_often_is_kept() {
+    let long = "é".repeat(1000);
+    assert!(key(&long).len() <= KEY_BYTES && key(&long).len() > KEY_BYTES - 2);
+    let mut causes = Causes::default();
+    assert!(causes.tell(at(0), "the disk is full"));
+    for word in "abcdefghijklmnopqrstuvwxyz".chars() {
+        assert!(causes.tell(at(1), &word.to_string()));
+        assert!(!causes.tell(at(1), "the disk is full"), "{word}");
+    }
+    assert!(causes.tell(at(2), "a"), "the one that was met longest ago is forgotten");
+}

@@ -6,7 +6,7 @@ use prb_core::{
     lifecycle::Goal,
     pipeline::{Bridge, Event, Worker, bridge::BridgeOptions, feed::FeedOptions},
     port::{BlobStore, Stream, WorkerDriver, worker::Refusal},
-    testkit::{FakeChain, FakeWorker, StoreCall, StoreFault, WorkerFault, eventually},
+    testkit::{FakeChain, FakeWorker, Observed, StoreCall, StoreFault, WorkerFault, eventually},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -72,6 +72,19 @@ async fn a_worker_that_is_silent_is_told_long_before_its_call_has_lasted_too_lon
     eventually("its silence is told", seconds(16), told).await;
     eventually("it has answered", seconds(16), || trouble().is_none()).await;
     assert_eq!(diary.troubles("w"), Vec::<String>::new(), "nothing has failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_slow_at_every_call_is_logged_once_in_five_minutes() {
+    let observed = Observed::begin();
+    let world = World::ingested(15).await;
+    let fake = FakeWorker::new("w");
+    let (_bridge, _) = feeding(&world, &[&fake], FeedOptions::default()).await;
+    at_tip(&world, &fake, seconds(10)).await;
+    drop(fake.clone().latency(seconds(12)));
+    tokio::time::sleep(seconds(600)).await;
+    assert_eq!(observed.lines(&["WARN", "worker is silent", "how it is"]).len(), 2);
+    assert_eq!(observed.lines(&["INFO", "worker has answered"]).len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use prb_core::{
     command::Command,
     id::{AccountId, PoolId, WorkerKey, WorkerName},
     lifecycle::{Goal, Stage},
-    pipeline::{Bridge, BridgeError, CancellationToken, Event, facts::Board},
+    pipeline::{Bridge, BridgeError, CancellationToken, Event, events::Announcer, facts::Board},
     port::ChainState,
     surprise::Surprise,
     testkit::{
@@ -491,7 +491,7 @@ async fn x24_the_facts_of_a_thousand_workers_take_a_few_reads_per_block() {
         }
         None
     });
-    let board = Arc::new(Board::new(Arc::new(state.clone()) as Arc<dyn ChainState>));
+    let board = Arc::new(Board::new(Arc::new(state.clone()) as Arc<dyn ChainState>, Announcer::default()));
     let subject = |number: u32| {
         let mut key = [0; 32];
         key[..4].copy_from_slice(&number.to_be_bytes());

@@ -57,8 +57,9 @@ async fn v3_f89_whatever_fails_is_told_by_what_has_changed() {
     use HandoverError::{NotGiven, NotRestarted, NotStopped, OtherChallenge, Unsure};
     type Is = fn(&HandoverError) -> bool;
     let refuse = || WorkerFault::Refuse(Refusal::Other, "no");
+    let late = || WorkerFault::Hang(seconds(30));
     // Who fails at what, and how; how that is told; whether the new worker has the key, and whether the old one runs.
-    let cases: [(&str, &'static str, WorkerFault, Is, bool, bool); 9] = [
+    let cases: [(&str, &'static str, WorkerFault, Is, bool, bool); 12] = [
         ("old", "HandoverCreateChallenge", refuse(), |e| matches!(e, NotGiven(_)), false, true),
         ("new", "HandoverAcceptChallenge", refuse(), |e| matches!(e, NotGiven(_)), false, true),
         (
@@ -74,7 +75,10 @@ async fn v3_f89_whatever_fails_is_told_by_what_has_changed() {
         ("new", "HandoverReceive", WorkerFault::Break, |e| matches!(e, Unsure(_)), false, true),
         ("new", "HandoverReceive", WorkerFault::BreakAfter, |e| matches!(e, Unsure(_)), true, true),
         ("new", "Stop", WorkerFault::Unreachable, |e| matches!(e, NotRestarted(_)), true, true),
+        ("new", "Stop", late(), |e| matches!(e, NotRestarted(_)), true, true),
+        ("new", "Stop", WorkerFault::HangAfter(seconds(30)), |e| matches!(e, NotRestarted(_)), true, true),
         ("old", "Stop", WorkerFault::Unreachable, |e| matches!(e, NotStopped(_)), true, false),
+        ("old", "Stop", late(), |e| matches!(e, NotStopped(_)), true, false),
     ];
     for (who, method, fault, is, has_key, repeats) in cases {
         let world = quiet();
@@ -85,6 +89,9 @@ async fn v3_f89_whatever_fails_is_told_by_what_has_changed() {
         faulty.hook().times(1, move |call| *call == method, fault.clone());
         let error = hand_over(&old, &new, Means::Ias).await.unwrap_err();
         assert!(is(&error), "{method} {fault:?}: {error:?}");
+        // Fed at the address of the old one, the entry would be that of a worker that must not be fed.
+        let moves = matches!(error, NotRestarted(_) | NotStopped(_));
+        assert_eq!(error.to_string().contains("have the inventory name the new one's address"), moves);
         assert!(old.peek().initialized, "the old one has its key until all is done");
         new.reboot();
         assert_eq!(new.key() == old.key(), has_key, "{method} {fault:?}");

@@ -6,6 +6,7 @@ use crate::{
 };
 use prb_core::{
     id::Height,
+    lifecycle::Goal,
     pipeline::{Bridge, bridge::BridgeOptions, feed::FeedOptions},
     port::worker::Refusal,
     testkit::{FakeWorker, StateCall, StateFault, WorkerFault, eventually},
@@ -105,5 +106,38 @@ async fn v3_f87_a_load_whose_answer_is_lost_is_not_made_twice() {
     let bridge = loading(&world, Some(20), std::slice::from_ref(&porter)).await;
     assert_eq!((loads(&porter), porter.fake.peek().genesis_block), (1, world.chain.tips().para));
     assert_eq!(porter.fake.refused(), Vec::<String>::new());
+    bridge.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_to_be_a_gatekeeper_by_the_time_of_its_turn_gets_every_block() {
+    let world = World::ingested(65).await;
+    let (first, second) = (FakeWorker::new("first"), FakeWorker::new("second"));
+    // It is initialised, and sent nothing more.
+    second.hook().always(|call| !["GetInfo", "InitRuntime"].contains(call), WorkerFault::Unreachable);
+    let fed = Bridge::builder().store(Arc::new(world.store.clone())).worker(worker("second"), second.clone());
+    let fed = fed.start().await.unwrap();
+    eventually("it is initialised", seconds(60), || second.peek().initialized).await;
+    fed.stop().await;
+    second.hook().clear();
+
+    let feed = FeedOptions { fast_sync: Some(20), load_bytes: 1, ..FeedOptions::default() };
+    let bridge = Bridge::builder()
+        .store(Arc::new(world.store.clone()))
+        .sink(Arc::new(world.sink.clone()))
+        .state(Arc::new(world.state.clone()))
+        .options(BridgeOptions { feed, ..BridgeOptions::default() })
+        .start()
+        .await
+        .unwrap();
+    first.hook().always(|call| *call == "LoadChainState", WorkerFault::Slow(seconds(3600)));
+    bridge.add_worker(worker("first"), first.clone()).unwrap();
+    eventually("the gate is taken", seconds(60), || first.calls().contains(&"LoadChainState")).await;
+    bridge.add_worker(worker("second"), second.clone()).unwrap();
+    eventually("it waits", seconds(60), || bridge.workers_status()[1].waits.is_some()).await;
+    let goal = Goal { gatekeeper: true, ..worker("second").goal };
+    bridge.change_worker(&worker("second").name, goal).unwrap();
+    eventually("it is at the tip", seconds(2 * 3600), || is_at_tip(&world.chain, &second)).await;
+    assert!(!second.calls().contains(&"LoadChainState"));
     bridge.stop().await;
 }

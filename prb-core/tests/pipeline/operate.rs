@@ -5,9 +5,9 @@ use prb_core::{
     id::{AccountId, PoolId, WorkerName},
     lifecycle::{Goal, Stage},
     pipeline::{Bridge, Event, Worker},
-    port::{CallResult, Outcome, sink::DispatchError},
+    port::{CallResult, Outcome, sink::DispatchError, worker::Refusal},
     testkit::{
-        FakeChain, FakeState, FakeWorker, JobFault, SinkCall, SinkFault, StateFault, ToyVerifier,
+        FakeChain, FakeState, FakeWorker, JobFault, Observed, SinkCall, SinkFault, StateFault, ToyVerifier,
         WorkerFault, eventually,
     },
     tx::Call,
@@ -479,4 +479,28 @@ async fn a_call_is_signed_for_the_pool_it_was_decided_for() {
         });
         moved_meanwhile(&world, |_| (), |_| tried.load(Ordering::SeqCst)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trouble_whose_heights_change_is_logged_once_in_five_minutes() {
+    let observed = Observed::begin();
+    let world = quiet();
+    let fake = FakeWorker::new("w");
+    let mut height = 1_000_000;
+    fake.hook().set(move |call| {
+        (*call == "GetRuntimeInfo").then(|| {
+            height += 1;
+            WorkerFault::Refuse(Refusal::Other, format!("block {height} is not there").leak())
+        })
+    });
+    let bridge = world.bridge(1, &[&fake]).await;
+    let diary = Diary::of(bridge.events());
+    let _pulse = world.chain.pulse(BLOCK);
+    tokio::time::sleep(seconds(600)).await;
+    let logged = observed.lines(&["WARN", "worker does not get on", "is not there"]).len();
+    assert!((1..=2).contains(&logged), "{logged} lines");
+    assert!(diary.troubles("w").len() > 2, "all of it is told to who listens");
+    fake.hook().clear();
+    all_working(&bridge, &[&fake], AGES).await;
+    bridge.stop().await;
 }

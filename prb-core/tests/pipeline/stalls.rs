@@ -77,6 +77,21 @@ async fn what_goes_on_standing_still_is_told_every_few_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_ingest_that_is_stopped_stands_still_no_longer() {
+    let observed = Observed::begin();
+    let gauge = || observed.gauge("prb_stalled{what=relay headers}");
+    let world = World::ingested(20).await;
+    world.source.hook().always(|_| true, SourceFault::Hang(seconds(300)));
+    let ingesting = world.ingesting();
+    told(&ingesting.diary, HEADERS).await;
+    assert_eq!(gauge(), Some(1.0));
+    let diary = ingesting.diary.clone();
+    ingesting.stop().await;
+    over(&diary, HEADERS, seconds(5)).await;
+    assert_eq!(gauge(), Some(0.0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_is_behind_the_store_is_told_with_both_heights() {
     let world = World::ingested(30).await;
     world.source.lag(20);

@@ -91,6 +91,7 @@ impl Inner {
             Ok(after) => {
                 let cursor = append.cursor.as_ref().expect("checked to be there");
                 self.coverage.send_replace(after.coverage(cursor));
+                self.show_size();
                 Ok(())
             }
             Err(error) => {
@@ -202,6 +203,15 @@ impl Inner {
             );
         }
         Ok(cleared)
+    }
+
+    /// Shows how large the data file is.
+    fn show_size(&self) {
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        // Where it is not known, what was appended is stored all the same.
+        if let Some(Ok(bytes)) = gate.as_ref().map(|tables| tables.env.real_disk_size()) {
+            metrics::gauge!("prb_store_bytes").set(bytes as f64);
+        }
     }
 
     /// Says when the store runs out of space, and when it has some again.

@@ -5,7 +5,7 @@ use super::{
     answer::{Answer, JSON, METRICS, Refusal},
     body::Pieces,
 };
-use hyper::StatusCode;
+use hyper::{StatusCode, header};
 use serde_json::{Value, json};
 
 impl Shared {
@@ -43,7 +43,8 @@ fn volatile(kind: &'static str, text: String) -> Answer {
 }
 
 fn unready(reason: &str) -> Refusal {
-    unavailable(&json!({ "ready": false, "reasons": [reason] }).to_string())
+    let body = json!({ "ready": false, "reasons": [reason] });
+    unavailable(&body.to_string()).with(header::CONTENT_TYPE, JSON)
 }
 
 fn unavailable(text: &str) -> Refusal {

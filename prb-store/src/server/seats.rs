@@ -34,11 +34,11 @@ impl Seats {
         let peer = peer.to_canonical();
         let place = self.free.clone().try_acquire_owned().ok()?;
         let mut peers = self.peers();
-        let taken = peers.entry(peer).or_default();
-        if *taken >= self.per_peer {
+        let taken = peers.get(&peer).copied().unwrap_or_default();
+        if taken >= self.per_peer {
             return None;
         }
-        *taken += 1;
+        peers.insert(peer, taken + 1);
         Some(Seat { seats: self.clone(), peer, _place: place })
     }
 
@@ -77,5 +77,7 @@ mod tests {
         assert!(seats.take(one).is_some());
         drop((second, third));
         assert!(seats.peers().is_empty(), "nothing is kept of who is gone");
+        let none = Seats::new(3, 0);
+        assert!(none.take(one).is_none() && none.peers().is_empty(), "nor of who was turned away");
     }
 }

@@ -71,14 +71,17 @@ impl Gate {
     }
 
     /// Waits until there is room for `bytes` more; for what exceeds all room, until nothing else is under way.
-    pub(super) async fn enter(&self, bytes: usize) -> Option<Pass> {
+    pub(super) async fn enter(&self, bytes: usize) -> Pass {
         // Whoever waits is served before those who only try, so nobody is overtaken by this.
         if let Some(pass) = self.try_enter(bytes) {
-            return Some(pass);
+            return pass;
         }
         self.tell();
-        // The semaphore is never closed; if it were, everybody would pass.
-        self.turns.clone().acquire_many_owned(self.turns_for(bytes)).await.ok().map(|turns| self.pass(turns))
+        match self.turns.clone().acquire_many_owned(self.turns_for(bytes)).await {
+            Ok(turns) => self.pass(turns),
+            // The semaphore is never closed.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// The same if there is room at once.

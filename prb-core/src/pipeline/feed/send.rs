@@ -3,17 +3,21 @@
 use super::{
     Feed, FeedError, Step,
     assembly::{Accepted, Assembly, Body, Request},
-    depot::Depot,
+    depot::{Depot, Pass},
+    queue::Turn,
 };
 use crate::{
     attestation,
-    pipeline::worker::{Seen, WorkerCell},
+    pipeline::{
+        Clock,
+        worker::{Seen, WorkerCell},
+    },
     plan::{Plan, Position, Wait, may_load},
     port::{
         Coverage, WorkerDriver, WorkerError, WorkerInfo,
         worker::{GatekeeperRole, InitRequest, Refusal},
     },
-    progress::PATIENCE,
+    progress::{Causes, PATIENCE},
 };
 use codec::Encode;
 use std::pin::pin;
@@ -50,8 +54,9 @@ impl Feed {
         };
         self.waits(None, None);
         let depot = self.depot.clone();
-        let Some(_pass) = self.queue(&depot.load, genesis.para_state.len(), info).await? else {
-            return Ok(Step::Stale);
+        let _pass = match self.queue(&depot.load, genesis.para_state.len(), info).await? {
+            Turn::AtOnce(pass) | Turn::Waited(pass) => pass,
+            Turn::Gone => return Ok(Step::Again),
         };
         let worker = &self.cell.worker;
         let request = InitRequest {
@@ -84,15 +89,17 @@ impl Feed {
         let (Some(ahead), Some(key)) = (self.assembly.options.fast_sync, info.public_key) else {
             return Ok(None);
         };
-        let is_gatekeeper = self.cell.goal().gatekeeper || info.gatekeeper.role != GatekeeperRole::None;
-        if self.failed_loads >= MAX_LOADS || !may_load(info, is_gatekeeper, coverage, ahead) {
+        if self.failed_loads >= MAX_LOADS || !may_load(info, self.is_gatekeeper(info), coverage, ahead) {
             return Ok(None);
         }
         let depot = self.depot.clone();
         let Some(states) = &depot.states else { return Ok(None) };
         let Some(state) = states.for_worker(&key, ahead).await else { return Ok(None) };
-        let Some(_pass) = self.queue(&depot.load, state.pairs.len(), info).await? else {
-            return Ok(Some(Step::Stale));
+        let _pass = match self.queue(&depot.load, state.pairs.len(), info).await? {
+            Turn::AtOnce(pass) => pass,
+            // What is wanted of it may be something else by now.
+            Turn::Waited(pass) if may_load(info, self.is_gatekeeper(info), coverage, ahead) => pass,
+            Turn::Waited(_) | Turn::Gone => return Ok(Some(Step::Again)),
         };
         let worker = &self.cell.worker.name;
         info!(%worker, block = %state.block, bytes = state.pairs.len(), "loading the parachain's state");
@@ -121,21 +128,55 @@ impl Feed {
         coverage: &Coverage,
     ) -> Result<Step, FeedError> {
         let bytes = self.portion.bytes();
-        let pass = match self.assembly.cost(plan, info, coverage, bytes) {
-            Some(cost) => {
-                self.publish(false);
-                let depot = self.depot.clone();
-                match self.queue(&depot.catch_up, cost, info).await? {
-                    Some(pass) => Some(pass),
-                    None => return Ok(Step::Stale),
-                }
-            }
-            None => None,
+        let Some(cost) = self.assembly.cost(plan, info, coverage, bytes) else {
+            return self.assemble(plan, info, coverage, bytes, None).await;
         };
+        self.publish(false);
+        let depot = self.depot.clone();
+        match self.queue(&depot.catch_up, cost, info).await? {
+            Turn::AtOnce(pass) => self.assemble(plan, info, coverage, bytes, Some(pass)).await,
+            Turn::Waited(pass) => self.follow_anew(pass, cost, info).await,
+            Turn::Gone => Ok(Step::Again),
+        }
+    }
+
+    /// The same after the wait: the store got on meanwhile, and what was planned may be replaced there. The pass is for
+    /// `cost`, and no more storage changes are sent with it.
+    async fn follow_anew(
+        &mut self,
+        mut pass: Pass,
+        cost: usize,
+        info: &WorkerInfo,
+    ) -> Result<Step, FeedError> {
+        let Some(coverage) = self.assembly.store.coverage().await? else { return Ok(Step::Again) };
+        let plan = self.assembly.plan(info, Some(&coverage)).await?;
+        if matches!(plan, Plan::AtTip | Plan::Wait(_) | Plan::Cannot(_)) {
+            return Ok(Step::Again);
+        }
+        let bytes = self.portion.bytes().min(cost);
+        if let Some(less) = self.assembly.cost(plan, info, &coverage, bytes) {
+            pass.shrink(less);
+        }
+        self.assemble(plan, info, &coverage, bytes, Some(pass)).await
+    }
+
+    async fn assemble(
+        &mut self,
+        plan: Plan,
+        info: &WorkerInfo,
+        coverage: &Coverage,
+        bytes: usize,
+        pass: Option<Pass>,
+    ) -> Result<Step, FeedError> {
         match self.assembly.request(plan, info, coverage, bytes, pass).await? {
             Some(request) => self.deliver(request, info).await,
             None => Ok(Step::Stale),
         }
+    }
+
+    fn is_gatekeeper(&self, info: &WorkerInfo) -> bool {
+        let info = self.info.as_ref().unwrap_or(info);
+        self.cell.goal().gatekeeper || info.gatekeeper.role != GatekeeperRole::None
     }
 
     /// Sends a request and notes the worker's new position. The next request is assembled meanwhile, for the position
@@ -150,7 +191,8 @@ impl Feed {
         let mut ready = None;
         let started = Instant::now();
         let answer = {
-            let mut sending = pin!(heard(&self.cell, what(sent), send(&*self.cell.driver, request)));
+            let sending = send(&*self.cell.driver, request);
+            let mut sending = pin!(heard(&self.cell, &mut self.silences, what(sent), sending));
             loop {
                 tokio::select! {
                     biased;
@@ -217,9 +259,27 @@ async fn send(driver: &dyn WorkerDriver, request: Request) -> Result<Accepted, W
     })
 }
 
+/// What was told of calls of a worker that take long.
+pub(super) struct Silences {
+    causes: Causes,
+    clock: Clock,
+}
+
+impl Silences {
+    pub(super) fn new() -> Self {
+        Self { causes: Causes::default(), clock: Clock::start() }
+    }
+
+    /// Whether it is to be told now. A worker that is slow at every call is told of once in a while.
+    fn tell(&mut self, call: &str) -> bool {
+        self.causes.tell(self.clock.now(), call)
+    }
+}
+
 /// Waits for what a worker answers about `call`, and tells if it is silent for long.
 pub(super) async fn heard<T, E>(
     cell: &WorkerCell,
+    silences: &mut Silences,
     call: &'static str,
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
@@ -230,11 +290,14 @@ pub(super) async fn heard<T, E>(
     }
     let (worker, endpoint, seconds) = (&cell.worker.name, cell.driver.endpoint(), begun.elapsed().as_secs());
     let remedy = "see its log and how busy its machine is, restart it if it hangs";
-    warn!(%worker, endpoint, waiting_for = call, seconds, remedy, "worker is silent");
+    let told = silences.tell(call);
+    if told {
+        warn!(%worker, endpoint, waiting_for = call, seconds, remedy, "worker is silent");
+    }
     let trouble = Some(format!("{endpoint} does not answer ({call}) for more than {seconds} s; {remedy}"));
     cell.publish(Seen { trouble, ..cell.seen() });
     let answer = answer.await;
-    if answer.is_ok() {
+    if told && answer.is_ok() {
         info!(%worker, seconds = begun.elapsed().as_secs(), "worker has answered");
     }
     answer

@@ -9,15 +9,12 @@ use super::{
 use crate::{
     id::{BlockRef, Hash, Height},
     moment::Moment,
-    pipeline::{
-        Clock,
-        events::{Announcer, Event},
-    },
+    pipeline::{Clock, events::Announcer, stalled::Stalled},
     port::{
         BlobStore, BlockSource, Cursor, Stream, Tips,
         source::{Peer, Side},
     },
-    progress::{CatchUp, Course, Following, LOOK, Leg, PATIENCE, Roughly, Stall, Waiting, Word},
+    progress::{CatchUp, Course, Following, LOOK, Leg, PATIENCE, Roughly, Waiting, Word},
     span::Span,
 };
 use std::{
@@ -50,15 +47,29 @@ struct Heard {
 }
 
 /// What is remembered from one look to the next.
-#[derive(Default)]
 struct Memory {
     parachain: Option<bool>,
-    relay: Stall<Option<Height>>,
-    changes: Stall<Option<Height>>,
+    relay: Stalled<Option<Height>>,
+    changes: Stalled<Option<Height>>,
     course: CatchUp<2>,
     /// By name and chain: the head that was compared last, and what shows that it is of another fork.
     judged: BTreeMap<(Side, String), (BlockRef, Option<String>)>,
 }
+
+impl Memory {
+    fn new(announcer: &Announcer) -> Self {
+        Self {
+            parachain: None,
+            relay: Stalled::new(RELAY, announcer.clone()),
+            changes: Stalled::new(CHANGES, announcer.clone()),
+            course: CatchUp::default(),
+            judged: BTreeMap::new(),
+        }
+    }
+}
+
+const RELAY: &str = "relay headers";
+const CHANGES: &str = "storage changes";
 
 impl Watch {
     pub(super) fn of(ingest: &Ingest) -> Self {
@@ -93,7 +104,7 @@ impl Watch {
     }
 
     async fn look_on(&self) {
-        let mut memory = Memory::default();
+        let mut memory = Memory::new(&self.announcer);
         loop {
             // What the store cannot tell, ingest cannot do; it says so.
             if let Ok(cursor) = self.store.cursor().await {
@@ -133,10 +144,10 @@ impl Watch {
         };
         let (relay, changes) = (view.relay(), view.changes());
         let position = here.map(|here| here.relay);
-        self.tell("relay headers", position, &relay, memory.relay.observe(now, position, Some(&relay)));
+        tell(RELAY, position, &relay, memory.relay.observe(position, Some(&relay)));
         let position = here.map(|here| here.changes);
-        let word = memory.changes.observe(now, position, changes.as_ref());
-        self.tell("storage changes", position, changes.as_ref().unwrap_or(&relay), word);
+        let word = memory.changes.observe(position, changes.as_ref());
+        tell(CHANGES, position, changes.as_ref().unwrap_or(&relay), word);
         let fresh = tips.filter(|_| silent < PATIENCE);
         if let Some((here, tips)) = here.zip(fresh) {
             self.tell_course(&mut memory.course, now, here, tips);
@@ -150,25 +161,6 @@ impl Watch {
             *old = following;
             differs
         });
-    }
-
-    fn tell(&self, what: &'static str, height: Option<Height>, waiting: &Waiting, word: Option<Word>) {
-        let height = height.map(|height| height.0);
-        match word {
-            None => return,
-            Some(Word::Stalled(still)) => {
-                let Waiting { endpoint, there, what: waiting_for, cause, remedy, .. } = waiting;
-                let (there, seconds) = (there.map(|there| there.0), still.as_secs());
-                warn!(endpoint, height, there, waiting_for, cause, seconds, remedy, "{what} stand still");
-                self.announcer.tell(Event::Stalled { what, cause: waiting.to_string() });
-            }
-            Some(Word::Over(after)) => {
-                info!(height, seconds = after.as_secs(), "{what} get on again");
-                self.announcer.tell(Event::Resumed { what });
-            }
-        }
-        let stalled = if matches!(word, Some(Word::Stalled(_))) { 1.0 } else { 0.0 };
-        metrics::gauge!("prb_stalled", "what" => what).set(stalled);
     }
 
     fn tell_course(&self, course: &mut CatchUp<2>, now: Moment, here: Here, tips: Tips) {
@@ -239,6 +231,20 @@ impl Watch {
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
         locked(&self.heard)
+    }
+}
+
+/// Logs what there is to say of a stream.
+fn tell(what: &'static str, height: Option<Height>, waiting: &Waiting, word: Option<Word>) {
+    let height = height.map(|height| height.0);
+    match word {
+        None => {}
+        Some(Word::Stalled(still)) => {
+            let Waiting { endpoint, there, what: waiting_for, cause, remedy, .. } = waiting;
+            let (there, seconds) = (there.map(|there| there.0), still.as_secs());
+            warn!(endpoint, height, there, waiting_for, cause, seconds, remedy, "{what} stand still");
+        }
+        Some(Word::Over(after)) => info!(height, seconds = after.as_secs(), "{what} get on again"),
     }
 }
 

@@ -128,6 +128,7 @@ fn x16_full_map_is_counted_and_said_once() {
     assert_eq!(store.inner.read(read_cursor).unwrap().as_ref(), Some(chain.cursor()), "it is read as before");
     store.inner.append(&chain.changes(1, 1000)).unwrap();
     told_space(&observed);
+    assert!(observed.gauge("prb_store_bytes").is_some_and(|bytes| bytes > 0.0), "its size is shown");
 }
 
 /// X16: a reader that never ends keeps pages from being used again, and a dead one does no longer.
