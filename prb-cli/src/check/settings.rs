@@ -71,6 +71,9 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
         items.push(Item::setting("fleet.min_score", score.to_string()));
     }
     items.extend(api(&config.api));
+    if let Some(listen) = config.monitor.listen {
+        items.push(Item::setting("monitor.listen", listen.to_string()));
+    }
     if let Some(redis) = &config.redis {
         items.push(self::redis(config, redis, offline).await);
     }
