@@ -8,7 +8,7 @@ use crate::{
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn v3_f65_the_pages_are_served_with_their_types_and_a_strict_policy() {
+async fn the_pages_are_served_with_their_types_and_a_strict_policy() {
     let place = Place::new().await;
     let entrance = place.get("/monitor").await;
     assert!(entrance.status == 307 && entrance.has("location: monitor/"), "{entrance:?}");
