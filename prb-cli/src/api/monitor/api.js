@@ -142,9 +142,9 @@ export class Poller {
         try {
             const answer = await this.question();
             if (this.ended) return;
+            this.told(answer);
             this.failures = 0;
             this.since = null;
-            this.told(answer);
         } catch (cause) {
             if (this.ended) return;
             error = cause;

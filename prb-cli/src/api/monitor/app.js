@@ -74,7 +74,8 @@ function tell() {
     if (!failing) return;
     const { error, since, next } = failing;
     const left = Math.max(0, Math.round((next - Date.now()) / 1000));
-    const what = error.status === 0 ? "Not reachable" : "No answer";
+    const kinds = { undefined: "This page fails", 0: "Not reachable" };
+    const what = kinds[error.status] ?? "Refused";
     say(trouble, `${what} since ${clock(since)}: ${error.message}. Asked again in ${duration(left)}.`);
 }
 

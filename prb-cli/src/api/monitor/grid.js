@@ -106,14 +106,14 @@ export class Grid {
     /** Puts the rows that are in view into the document. */
     place() {
         const any = this.lines.values().next().value;
-        if (any?.isConnected) this.height = any.getBoundingClientRect().height || this.height;
+        if (any?.element.isConnected) this.height = any.element.getBoundingClientRect().height || this.height;
         const { shown, height, element } = this;
         const [from, end] = visible(shown.length, height, element.scrollTop, element.clientHeight || 800);
         const before = this.lines;
         this.lines = new Map();
         // First away with what is left: a line that is moved loses the focus.
         const wanted = new Set(shown.slice(from, end).map(this.key));
-        for (const [key, line] of before) if (!wanted.has(key)) line.remove();
+        for (const [key, line] of before) if (!wanted.has(key)) line.element.remove();
         let next = this.first.nextSibling;
         for (let at = from; at < end; at += 1) {
             const row = shown[at];
@@ -121,22 +121,22 @@ export class Grid {
             const line = before.get(key) ?? this.line();
             this.lines.set(key, line);
             this.fill(line, row, at);
-            if (line === next) next = next.nextSibling;
-            else this.body.insertBefore(line, next);
+            if (line.element === next) next = next.nextSibling;
+            else this.body.insertBefore(line.element, next);
         }
         this.above.style.height = `${from * height}px`;
         this.below.style.height = `${(shown.length - end) * height}px`;
     }
 
     line() {
-        const line = h("tr");
+        const line = { element: h("tr"), row: null, box: null, cells: [] };
         if (this.select) {
             const change = (event) => {
                 this.mark(line.row, event.target.checked);
                 this.draw();
             };
             line.box = h("input", { type: "checkbox", on: { change } });
-            line.append(h("td", {}, line.box));
+            line.element.append(h("td", {}, line.box));
         }
         line.cells = this.columns.map((column) => {
             const type = [column.number ? "number" : "", column.less ? "less" : ""].join(" ").trim();
@@ -144,7 +144,7 @@ export class Grid {
             for (const [label, act] of column.buttons ?? []) {
                 cell.append(h("button", { type: "button", on: { click: () => act(line.row) } }, label));
             }
-            line.append(cell);
+            line.element.append(cell);
             return { cell, said: {} };
         });
         return line;
@@ -152,11 +152,11 @@ export class Grid {
 
     fill(line, row, at) {
         line.row = row;
-        line.setAttribute("aria-rowindex", String(at + 2));
+        line.element.setAttribute("aria-rowindex", String(at + 2));
         if (this.select) {
             const on = this.selection.has(this.key(row));
             line.box.checked = on;
-            line.classList.toggle("selected", on);
+            line.element.classList.toggle("selected", on);
             line.box.setAttribute("aria-label", `Select ${row.name ?? this.key(row)}`);
         }
         this.columns.forEach((column, index) => {
