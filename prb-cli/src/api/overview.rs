@@ -77,8 +77,7 @@ mod tests {
             seen("w4", Stage::Syncing),
         ]);
         fleet.running.remove("w4");
-        let unfit = || Unfit { fed: false, why: "no operator".to_owned() };
-        fleet.unfit.insert("w4".to_owned(), unfit());
+        fleet.unfit.insert("w4".to_owned(), Unfit { fed: false, why: "no operator".to_owned() });
         let said = view(&fleet, &Seen::default());
         let expected = json!({
             "total": 4, "in_trouble": 1, "stages": { "NotRunning": 1, "Syncing": 1, "Working": 2 },

@@ -21,13 +21,15 @@ const PAGES = new Map(Object.entries({ overview, workers, worker, pools, operato
 const main = document.getElementById("main");
 const banner = document.getElementById("banner");
 const trouble = h("span");
+// Not read aloud: it says something else every second.
+const countdown = h("span", { "aria-live": "off" });
 let page = null;
 let poller = null;
 let failing = null;
 /** Whether the token was asked for: who leaves that dialog is not asked again and again. */
 let asked = false;
 
-banner.append(trouble, button("Ask now", () => poller?.now()));
+banner.append(trouble, countdown, button("Ask now", () => poller?.now()));
 document.getElementById("token").addEventListener("click", () => token(() => poller?.now()));
 
 function go() {
@@ -36,12 +38,15 @@ function go() {
     poller?.end();
     page?.end?.();
     main.replaceChildren();
-    main.scrollTop = 0;
     stand({ error: null });
     const again = () => poller.now();
     page = make(main, where, again);
     mark(where.page);
-    poller = new Poller(page.load, page.show, stand);
+    const show = (answer) => {
+        page.show(answer);
+        mark(where.page);
+    };
+    poller = new Poller(page.load, show, stand);
     poller.now();
 }
 
@@ -76,7 +81,8 @@ function tell() {
     const left = Math.max(0, Math.round((next - Date.now()) / 1000));
     const kinds = { undefined: "This page fails", 0: "Not reachable" };
     const what = kinds[error.status] ?? "Refused";
-    say(trouble, `${what} since ${clock(since)}: ${error.message}. Asked again in ${duration(left)}.`);
+    say(trouble, `${what} since ${clock(since)}: ${error.message}.`);
+    say(countdown, `Asked again in ${duration(left)}.`);
 }
 
 setInterval(tell, 1000);

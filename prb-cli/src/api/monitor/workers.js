@@ -53,7 +53,7 @@ const COLUMNS = [
 ];
 
 export function workers(main, { query }, again) {
-    const filter = { text: "", state: query.get("state") ?? "", pool: query.get("pool") ?? "", trouble: query.has("trouble") };
+    const filter = { text: query.get("text") ?? "", state: query.get("state") ?? "", pool: query.get("pool") ?? "", trouble: query.has("trouble") };
     let rows = [];
     const count = h("span", { class: "note", role: "status" });
     const text = h("input", { type: "search", placeholder: "Name, key, message…", "aria-label": "Search" });
@@ -61,6 +61,7 @@ export function workers(main, { query }, again) {
     const pool = h("select", { "aria-label": "Pool" });
     const trouble = h("input", { type: "checkbox" });
     trouble.checked = filter.trouble;
+    text.value = filter.text;
     const orders = VERBS.map(([verb, label]) =>
         button(label, () => order(verb, grid.selected(rows), again), { disabled: true }),
     );
@@ -107,6 +108,9 @@ export function workers(main, { query }, again) {
 
     function changed(part) {
         Object.assign(filter, part);
+        // The address tells what is shown, for a bookmark and the way back.
+        const told = Object.entries(filter).filter(([, value]) => value).map(([key, value]) => [key, value === true ? "1" : value]);
+        history.replaceState(null, "", `#/workers${told.length ? `?${new URLSearchParams(told)}` : ""}`);
         grid.show(rows.filter((row) => isWanted(row, filter)), rows);
     }
 
