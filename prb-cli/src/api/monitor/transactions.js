@@ -18,12 +18,12 @@ function table(label, none) {
     const columns = [
         { title: "When", value: at, cell: (row) => ({ text: ago(at(row), Date.now()), title: at(row) ?? "" }) },
         { title: "State", value: (row) => row.state, cell: (row) => ({ text: row.state, tone: TONES[row.state] ?? "" }) },
+        { title: "Details", buttons: [["Show", details]] },
         { title: "Pool", number: true, value: (row) => row.pool },
         { title: "What", value: (row) => row.description },
         { title: "Outcome", value: (row) => row.message },
         { title: "Extrinsic", less: true, cell: (row) => ({ text: short(row.extrinsic), title: row.extrinsic ?? "" }) },
         { title: "Id", less: true, value: (row) => row.id },
-        { title: "Details", buttons: [["Show", details]] },
     ];
     return new Grid({ label, none, key: (row) => row.id, columns });
 }

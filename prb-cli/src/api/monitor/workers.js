@@ -69,7 +69,7 @@ export function workers(main, { query }, again) {
         label: "Workers",
         none: "No worker is like that.",
         key: (row) => row.id,
-        columns: [...COLUMNS, { title: "Actions", buttons: [["Actions…", (row) => act(row, again)]] }],
+        columns: [COLUMNS[0], { title: "Actions", less: true, buttons: [["Actions…", (row) => act(row, again)]] }, ...COLUMNS.slice(1)],
         order: { column: COLUMNS[0], down: false },
         select: (selected) => {
             for (const one of orders) one.disabled = selected === 0;
