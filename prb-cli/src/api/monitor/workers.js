@@ -103,7 +103,10 @@ export function workers(main, { query }, again) {
 
     function tally() {
         const selected = grid.selection.size;
-        say(count, `${number(grid.rows.length)} of ${number(rows.length)}${selected ? `, ${number(selected)} selected` : ""}`, "note");
+        const hidden = selected - grid.selected().length;
+        const marked = selected ? `, ${number(selected)} selected` : "";
+        const unseen = hidden ? `, ${number(hidden)} of them not listed` : "";
+        say(count, `${number(grid.rows.length)} of ${number(rows.length)}${marked}${unseen}`, "note");
     }
 
     function changed(part) {
