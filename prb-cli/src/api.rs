@@ -1,5 +1,5 @@
 //! The management API of `prb run` and `prb lifecycle`: paths, JSON and status codes of PRB v3's, prb's own under `/v1`, and
-//! what watches over services: `/healthz`, `/readyz`, `/metrics`.
+//! what watches over services: `/healthz`, `/readyz`, `/metrics`. Beside it the monitor, pages that use it.
 //!
 //! What a path means (`route`), what is asked (`ask`), who may ask it (`access`) and how things are written (`v3`, `v1`)
 //! are functions of what is there; `act` asks a [`Deployment`], and `serve` has the sockets.
@@ -9,6 +9,8 @@ mod act;
 mod ask;
 mod fleet;
 mod health;
+mod monitor;
+mod overview;
 mod pace;
 mod reply;
 mod route;
@@ -21,7 +23,7 @@ use self::{
     access::Access,
     act::Attached,
     health::Watch,
-    serve::{Limits, Shared, serve},
+    serve::{Limits, Root, Shared, serve},
 };
 use crate::{
     config::{self, Config},
@@ -57,10 +59,10 @@ pub enum ApiError {
         cause: TokenError,
     },
     /// An address cannot be listened on.
-    #[error(
-        "api.listen: cannot listen on {listen}: {cause}; stop who listens there, or choose another address"
-    )]
+    #[error("{key}: cannot listen on {listen}: {cause}; stop who listens there, or choose another address")]
     Listen {
+        /// Where it is said.
+        key: &'static str,
         /// The address.
         listen: SocketAddr,
         /// What the system said.
@@ -81,6 +83,8 @@ pub struct Api {
 #[derive(Default)]
 struct Bound {
     addresses: Vec<SocketAddr>,
+    /// The monitor's own address.
+    monitor: Option<SocketAddr>,
     missed: Option<(SocketAddr, io::Error)>,
 }
 
@@ -90,15 +94,22 @@ impl Api {
     ///
     /// Must be called within a tokio runtime.
     pub fn start(config: &Config) -> Result<Self, ApiError> {
-        Self::with(&config.api, Limits::default())
+        Self::begin(&config.api, &config.monitor, Limits::default())
     }
 
-    fn with(config: &config::Api, limits: Limits) -> Result<Self, ApiError> {
+    fn begin(config: &config::Api, monitor: &config::Monitor, limits: Limits) -> Result<Self, ApiError> {
         let token = if config.enabled { token(config)? } else { None };
-        let (listeners, bound) = match config.enabled {
+        let (listeners, mut bound) = match config.enabled {
             true => listeners(config.addresses(), config.listen.is_some())?,
             false => Default::default(),
         };
+        let mut listeners: Vec<_> = listeners.into_iter().map(|listener| (listener, Root::Nothing)).collect();
+        if let Some(listen) = monitor.listen.filter(|_| config.enabled) {
+            let (listener, address) =
+                bind(listen).map_err(|cause| ApiError::Listen { key: "monitor.listen", listen, cause })?;
+            listeners.push((listener, Root::Monitor));
+            bound.monitor = Some(address);
+        }
         let shared = Arc::new(Shared {
             access: Access {
                 token,
@@ -114,7 +125,7 @@ impl Api {
         let stop = CancellationToken::new();
         let serving = listeners
             .into_iter()
-            .map(|listener| tokio::spawn(serve(listener, shared.clone(), stop.clone())))
+            .map(|(listener, root)| tokio::spawn(serve(listener, root, shared.clone(), stop.clone())))
             .collect();
         Ok(Self { shared, bound, stop, serving: Mutex::new(serving), announced: AtomicBool::new(false) })
     }
@@ -122,6 +133,11 @@ impl Api {
     /// Where it listens; nowhere if it is switched off or its default address was taken.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.bound.addresses
+    }
+
+    /// Where the monitor has an address of its own.
+    pub fn monitor(&self) -> Option<SocketAddr> {
+        self.bound.monitor
     }
 
     /// Answers for this deployment from now on.
@@ -135,16 +151,20 @@ impl Api {
 
     /// Says where it is. Not before something runs: why a bridge does not start stands alone in the log.
     fn announce(&self) {
-        let Bound { addresses, missed } = &self.bound;
+        let Bound { addresses, monitor, missed } = &self.bound;
         for address in addresses {
             info!(%address, "the API listens");
         }
-        if self.shared.access.unauthenticated && addresses.iter().any(|address| !address.ip().is_loopback()) {
+        if let Some(address) = monitor.as_ref().or(addresses.first()) {
+            let path = if monitor.is_some() { "" } else { "monitor/" };
+            info!("the monitor is at http://{address}/{path}");
+        }
+        let away = addresses.iter().chain(monitor).any(|address| !address.ip().is_loopback());
+        if self.shared.access.unauthenticated && away {
             warn!("api.allow_unauthenticated: whoever reaches the port of the API may change everything");
         }
         let Access { token, unauthenticated, .. } = &self.shared.access;
-        if token.is_none() && !unauthenticated && addresses.iter().any(|address| !address.ip().is_loopback())
-        {
+        if token.is_none() && !unauthenticated && away {
             warn!(
                 "whoever reaches the port of the API may read everything that it tells; api.token_file ends that"
             );
@@ -198,21 +218,20 @@ pub(crate) fn token(config: &config::Api) -> Result<Option<Token>, ApiError> {
 fn listeners(addresses: &[SocketAddr], named: bool) -> Result<(Vec<TcpListener>, Bound), ApiError> {
     let (mut listeners, mut bound) = (Vec::new(), Bound::default());
     for &listen in addresses {
-        let listener = bind(listen);
-        match listener.and_then(|listener| listener.local_addr().map(|address| (listener, address))) {
+        match bind(listen) {
             Ok((listener, address)) => {
                 listeners.push(listener);
                 bound.addresses.push(address);
             }
-            Err(cause) if named => return Err(ApiError::Listen { listen, cause }),
+            Err(cause) if named => return Err(ApiError::Listen { key: "api.listen", listen, cause }),
             Err(cause) => bound.missed = Some((listen, cause)),
         }
     }
     Ok((listeners, bound))
 }
 
-/// Listens at an address. One of IPv6 is only that: beside `[::]`, `0.0.0.0` with the same port can be had, too.
-fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+/// Listens at an address, and says at which. One of IPv6 is only that: beside `[::]`, `0.0.0.0` with the same port can be had, too.
+fn bind(listen: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
     if listen.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -223,7 +242,9 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&listen.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    let listener = TcpListener::from_std(socket.into())?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 #[cfg(test)]

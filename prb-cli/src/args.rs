@@ -59,7 +59,8 @@ pub enum Command {
     /// Run everything in one process: ingest, feed, operate, in-process trader.
     ///
     /// Changes to the inventory take effect while it runs. It answers HTTP on 127.0.0.1:3001, or where section `[api]` says: the
-    /// management API of PRB v3, prb's own under /v1, /healthz, /readyz and /metrics. SIGINT or SIGTERM stops it in order.
+    /// management API of PRB v3, prb's own under /v1, a page for browsers under /monitor/, /healthz, /readyz and /metrics. SIGINT or
+    /// SIGTERM stops it in order.
     Run(RunArgs),
     /// Keep workers in step and at work with data from providers: nothing is ingested, no chain data is kept here.
     ///

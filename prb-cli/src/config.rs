@@ -12,7 +12,7 @@ mod show;
 mod tuning;
 mod urls;
 
-pub use api::{Api, DEFAULT_LISTEN, Network};
+pub use api::{Api, DEFAULT_LISTEN, Monitor, Network};
 pub use environment::{Environment, Remark, Service};
 pub use notify::Notify;
 pub use origin::{Origin, Sources};
@@ -85,6 +85,9 @@ pub struct Config {
     /// The management API.
     #[serde(default)]
     pub api: Api,
+    /// Its pages.
+    #[serde(default)]
+    pub monitor: Monitor,
     /// Logs.
     #[serde(default)]
     pub log: Log,
@@ -539,6 +542,7 @@ impl Config {
             serve: Serve::default(),
             providers: None,
             api: Api::default(),
+            monitor: Monitor::default(),
             log: Log::default(),
             inventory: Declared::default(),
             serves: false,

@@ -3,11 +3,15 @@
 mod keys;
 mod providers;
 mod roster;
+mod sources;
 mod turn;
 
 pub(crate) use self::providers::ProviderAccess;
-pub use self::providers::{ProvidersError, fed_by};
 pub(crate) use self::{keys::Keys, roster::declare};
+pub use self::{
+    providers::{ProvidersError, fed_by},
+    sources::SourceStatus,
+};
 
 use self::{
     providers::{Providers, Reloads, Trust},

@@ -4,6 +4,8 @@ use super::{
     ask::Asked,
     fleet::Fleet,
     health::Watch,
+    monitor,
+    overview::{self, Seen},
     reply::Reply,
     v1,
     v3::{TxStatus, WorkersStatus},
@@ -15,7 +17,12 @@ use crate::{
     v3::{self, Command as Config},
 };
 use hyper::StatusCode;
-use prb_core::{command::Command, id::WorkerName, pipeline::BridgeError};
+use prb_core::{
+    command::Command,
+    id::WorkerName,
+    pipeline::BridgeError,
+    port::{Coverage, StoreError},
+};
 use serde_json::json;
 use std::collections::HashMap;
 use tracing::{debug, info};
@@ -38,6 +45,8 @@ pub(super) fn alone(asked: Asked) -> Result<Reply, Asked> {
         // v3 does not restart itself any more either, and says so in this form.
         Asked::WmRestart => Reply::json(StatusCode::METHOD_NOT_ALLOWED, &json!({ "ok": true })),
         Asked::Version => Reply::ok(&v1::version()),
+        Asked::Entrance => monitor::entrance(),
+        Asked::Monitor(asset, held) => asset.reply(held),
         Asked::Metrics => match telemetry::render() {
             Some(text) => Reply::metrics(text),
             None => unavailable("metrics are not recorded by this program"),
@@ -61,6 +70,7 @@ pub(super) async fn answer(asked: Asked, attached: &Attached) -> Reply {
     let answered = match asked {
         Asked::Health => Ok(health(deployment)),
         Asked::Ready => Ok(readiness(deployment, watch).await),
+        Asked::Overview => at_a_glance(deployment, watch).await,
         Asked::Config(command) => return config(*command, deployment).await,
         Asked::Orders(orders) => orders_of_v3(orders, deployment),
         Asked::Command(worker, command) => self::command(&worker, command, deployment),
@@ -101,7 +111,7 @@ async fn look(asked: Asked, deployment: &Deployment, watch: &Watch) -> Answered 
             None => no_worker(&worker),
         },
         Asked::Pools => Reply::ok(&v1::pools(&fleet)),
-        Asked::Operators => Reply::ok(&v1::operators(&fleet)),
+        Asked::Operators => Reply::ok(&v1::operators(&fleet, deployment.fees().as_ref())),
         _ => Reply::empty(StatusCode::NOT_FOUND),
     })
 }
@@ -118,6 +128,27 @@ fn health(deployment: &Deployment) -> Reply {
 
 async fn readiness(deployment: &Deployment, watch: &Watch) -> Reply {
     let stored = deployment.bridge().store().coverage().await;
+    ready(&reasons(deployment, watch, &stored))
+}
+
+async fn at_a_glance(deployment: &Deployment, watch: &Watch) -> Answered {
+    let stored = deployment.bridge().store().coverage().await;
+    let seen = Seen {
+        reasons: reasons(deployment, watch, &stored),
+        coverage: stored.ok().flatten(),
+        tips: deployment.tips(),
+        sources: deployment.sources(),
+        journal: deployment.journal(),
+    };
+    Ok(Reply::ok(&overview::view(&Fleet::of(deployment)?, &seen)))
+}
+
+/// Why the bridge does not get on; nothing if it does.
+fn reasons(
+    deployment: &Deployment,
+    watch: &Watch,
+    stored: &Result<Option<Coverage>, StoreError>,
+) -> Vec<String> {
     let mut reasons = watch.told().reasons(deployment.data_trouble());
     reasons.extend(deployment.failure().map(|cause| cause.to_string()));
     match stored {
@@ -125,7 +156,7 @@ async fn readiness(deployment: &Deployment, watch: &Watch) -> Reply {
         Ok(None) => reasons.push("there is no data yet".to_owned()),
         Err(cause) => reasons.push(cause.to_string()),
     }
-    ready(&reasons)
+    reasons
 }
 
 fn ready(reasons: &[String]) -> Reply {

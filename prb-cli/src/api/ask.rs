@@ -1,6 +1,7 @@
 //! What is asked, read out of a request.
 
 use super::{
+    monitor::Asset,
     reply::Reply,
     route::{Route, Verb},
 };
@@ -31,6 +32,7 @@ pub(super) enum Asked {
     Orders(Vec<(String, Command)>),
     TxStatus,
     Version,
+    Overview,
     Workers(Filter, Page),
     Worker(String),
     Command(String, Command),
@@ -38,6 +40,9 @@ pub(super) enum Asked {
     Operators,
     Transactions(Filter, Page),
     Pause(bool),
+    Entrance,
+    /// A file of the monitor, and whether who asks has it already.
+    Monitor(&'static Asset, bool),
 }
 
 /// Which rows are wanted.
@@ -113,6 +118,7 @@ impl Asked {
             }
             Route::TxStatus => Self::TxStatus,
             Route::Version => Self::Version,
+            Route::Overview => Self::Overview,
             Route::Workers => {
                 let (filter, page) = rows(query, &["state", "pool", "name"])?;
                 Self::Workers(filter, page)
@@ -130,6 +136,8 @@ impl Asked {
                 Self::Transactions(filter, page)
             }
             Route::Pause(paused) => Self::Pause(paused),
+            Route::Entrance => Self::Entrance,
+            Route::Monitor(asset) => Self::Monitor(asset, asset.is_held(headers)),
         })
     }
 }

@@ -53,6 +53,11 @@ impl Reply {
         Self { body: text.into_bytes(), kind: METRICS, ..Self::empty(StatusCode::OK) }
     }
 
+    /// Text of a kind.
+    pub(super) fn text(kind: &'static str, body: &str) -> Self {
+        Self { body: body.as_bytes().to_vec(), kind, ..Self::empty(StatusCode::OK) }
+    }
+
     /// A refusal with its reason.
     pub(super) fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let message = message.into();

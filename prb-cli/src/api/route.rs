@@ -1,6 +1,6 @@
 //! Which path means what.
 
-use super::reply::Reply;
+use super::{monitor::Asset, reply::Reply};
 use hyper::{Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
@@ -28,6 +28,7 @@ pub(super) enum Route {
     TxStatus,
     // prb's own.
     Version,
+    Overview,
     Workers,
     Worker(String),
     Command(String, Verb),
@@ -36,6 +37,9 @@ pub(super) enum Route {
     Transactions,
     /// Transactions are paused from now on, or sent again.
     Pause(bool),
+    /// Where the monitor is.
+    Entrance,
+    Monitor(&'static Asset),
 }
 
 impl Route {
@@ -56,9 +60,14 @@ impl Route {
             ["workers", "update_endpoints"] => (Self::WorkersOrder(Verb::Endpoints), Method::PUT),
             ["workers", "take_checkpoint"] => (Self::WorkersOrder(Verb::Checkpoint), Method::PUT),
             ["tx", "status"] => (Self::TxStatus, Method::GET),
-            ["v1", own @ ..] => Self::own(own).ok_or_else(|| {
-                Reply::error(StatusCode::NOT_FOUND, "NotFound", "there is no such path; see docs/api.md")
-            })?,
+            ["monitor"] => (Self::Entrance, Method::GET),
+            ["monitor", name] => {
+                let asset = Asset::find(name).ok_or_else(|| nothing("there is no such file"))?;
+                (Self::Monitor(asset), Method::GET)
+            }
+            ["v1", own @ ..] => {
+                Self::own(own).ok_or_else(|| nothing("there is no such path; see docs/api.md"))?
+            }
             _ => return Err(Reply::empty(StatusCode::IM_A_TEAPOT)),
         };
         let asked = if *method == Method::HEAD { &Method::GET } else { method };
@@ -76,6 +85,7 @@ impl Route {
     fn own(segments: &[&str]) -> Option<(Self, Method)> {
         Some(match segments {
             ["version"] => (Self::Version, Method::GET),
+            ["overview"] => (Self::Overview, Method::GET),
             ["workers"] => (Self::Workers, Method::GET),
             ["workers", worker] => (Self::Worker(decoded(worker)?), Method::GET),
             ["workers", worker, verb] => {
@@ -102,10 +112,19 @@ impl Route {
         matches!(self, Self::WmConfig | Self::WorkersOrder(_) | Self::Command(..) | Self::Pause(_))
     }
 
+    /// Whether it is the same for everybody, a part of the program.
+    pub(super) const fn is_public(&self) -> bool {
+        matches!(self, Self::Entrance | Self::Monitor(_))
+    }
+
     /// Whether what is asked is in the body.
     pub(super) const fn has_body(&self) -> bool {
         matches!(self, Self::WmConfig | Self::WorkersOrder(_) | Self::Command(_, Verb::Endpoints))
     }
+}
+
+fn nothing(message: &str) -> Reply {
+    Reply::error(StatusCode::NOT_FOUND, "NotFound", message)
 }
 
 /// A segment of a path as text.
@@ -119,9 +138,16 @@ mod tests {
 
     fn find(method: &str, path: &str) -> Result<Route, u16> {
         Route::find(&method.parse().unwrap(), path).map_err(|reply| {
-            assert!(reply.body.is_empty() || path.starts_with("/v1"), "{path}");
+            assert!(
+                reply.body.is_empty() || path.starts_with("/v1") || path.starts_with("/monitor/"),
+                "{path}"
+            );
             reply.status.as_u16()
         })
+    }
+
+    fn asset(name: &str) -> &'static Asset {
+        Asset::find(name).unwrap()
     }
 
     #[test]
@@ -157,6 +183,17 @@ mod tests {
             ("GET", "/v1/workers/", Err(404)),
             ("POST", "/v1/workers/w1/sell", Err(404)),
             ("GET", "/v1", Err(404)),
+            ("GET", "/v1/overview", Ok(Route::Overview)),
+            ("GET", "/monitor", Ok(Route::Entrance)),
+            ("GET", "/monitor/", Ok(Route::Monitor(asset("")))),
+            ("GET", "/monitor/app.js", Ok(Route::Monitor(asset("app.js")))),
+            ("HEAD", "/monitor/app.js", Ok(Route::Monitor(asset("app.js")))),
+            ("POST", "/monitor/app.js", Err(405)),
+            ("PUT", "/monitor", Err(405)),
+            ("GET", "/monitor/tests.rs", Err(404)),
+            ("GET", "/monitor/..%2Fapp.js", Err(404)),
+            ("GET", "/monitors", Err(418)),
+            ("GET", "/monitor/a/b", Err(418)),
         ];
         for (method, path, expected) in cases {
             assert_eq!(find(method, path), expected, "{method} {path}");
@@ -175,10 +212,21 @@ mod tests {
             assert!(find(method, path).unwrap().changes(), "{path}");
             assert_eq!(find("GET", path), Err(405), "{path}");
         }
-        for path in
-            ["/healthz", "/metrics", "/workers/status", "/tx/status", "/v1/operators", "/v1/workers/w"]
-        {
-            assert!(!find("GET", path).unwrap().changes(), "{path}");
+        for path in [
+            "/healthz",
+            "/metrics",
+            "/workers/status",
+            "/tx/status",
+            "/v1/operators",
+            "/v1/workers/w",
+            "/v1/overview",
+        ] {
+            let route = find("GET", path).unwrap();
+            assert!(!route.changes() && !route.is_public(), "{path}");
+        }
+        for path in ["/monitor", "/monitor/", "/monitor/style.css"] {
+            let route = find("GET", path).unwrap();
+            assert!(!route.changes() && route.is_public(), "{path}");
         }
     }
 }

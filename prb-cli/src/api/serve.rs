@@ -75,6 +75,22 @@ const AFTER_ACCEPT_FAILED: Duration = Duration::from_millis(200);
 /// Answer to a connection that is one too many.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
+/// What is at `/` of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Root {
+    /// Nothing, as v3 has it.
+    Nothing,
+    /// The monitor.
+    Monitor,
+}
+
+impl Root {
+    /// The path that is meant.
+    fn path(self, path: &str) -> &str {
+        if self == Self::Monitor && path == "/" { "/monitor" } else { path }
+    }
+}
+
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) access: Access,
@@ -86,14 +102,14 @@ pub(super) struct Shared {
 }
 
 /// Serves whoever connects until `stop`, then lets answers under way end.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+pub(super) async fn serve(listener: TcpListener, root: Root, shared: Arc<Shared>, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = tasks.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => shared.clone().admit(stream, peer, &stop, &mut tasks),
+                Ok((stream, peer)) => shared.clone().admit(stream, peer, root, &stop, &mut tasks),
                 Err(cause) => {
                     if shared.troubles.begins("accept") {
                         warn!(%cause, "the API cannot accept connections; raise the limit on open files if it is that");
@@ -112,6 +128,7 @@ impl Shared {
         self: Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
+        root: Root,
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) {
@@ -127,16 +144,16 @@ impl Shared {
         let _ = stream.set_nodelay(true); // only slower without
         let stop = stop.clone();
         tasks.spawn(async move {
-            self.speak(stream, peer.ip(), &stop).await;
+            self.speak(stream, peer.ip(), root, &stop).await;
             drop(seat);
         });
     }
 
-    async fn speak(self: Arc<Self>, stream: TcpStream, peer: IpAddr, stop: &CancellationToken) {
+    async fn speak(self: Arc<Self>, stream: TcpStream, peer: IpAddr, root: Root, stop: &CancellationToken) {
         let limits = self.limits;
         let service = service_fn(|request| {
             let shared = self.clone();
-            async move { Ok::<_, Infallible>(shared.answer(request, peer).await) }
+            async move { Ok::<_, Infallible>(shared.answer(request, peer, root).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -163,18 +180,22 @@ impl Shared {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr, root: Root) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
-        let reply = self.handle(&parts, body, peer).await.unwrap_or_else(|refusal| refusal);
+        let reply = self.handle(&parts, body, peer, root).await.unwrap_or_else(|refusal| refusal);
         let status = reply.status.as_str().to_owned();
         debug!(%peer, method = %parts.method, path = parts.uri.path(), status, "answered over the API");
         metrics::counter!("prb_api_answers_total", "status" => status).increment(1);
         reply.into_response()
     }
 
-    async fn handle(&self, parts: &Parts, body: Incoming, peer: IpAddr) -> Result<Reply, Reply> {
-        let route = Route::find(&parts.method, parts.uri.path())?;
-        self.access.check(peer, &parts.headers, route.changes()).inspect_err(|refusal| {
+    async fn handle(&self, parts: &Parts, body: Incoming, peer: IpAddr, root: Root) -> Result<Reply, Reply> {
+        let route = Route::find(&parts.method, root.path(parts.uri.path()))?;
+        let access = match route.is_public() {
+            true => Ok(()),
+            false => self.access.check(peer, &parts.headers, route.changes()),
+        };
+        access.inspect_err(|refusal| {
             let kind = if refusal.status == StatusCode::FORBIDDEN { "page" } else { "stranger" };
             if self.troubles.begins(kind) {
                 let (path, status) = (parts.uri.path(), refusal.status.as_u16());

@@ -1,6 +1,7 @@
 //! The API over real sockets, with a deployment whose nodes and workers are down.
 
 mod hostile;
+mod monitor;
 mod own;
 mod v3;
 
@@ -20,6 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const NOBODY: &str = "127.0.0.1:9";
 const JSON: (&str, &str) = ("content-type", "application/json");
+
+impl Api {
+    /// Without an address of the monitor's own.
+    fn with(config: &config::Api, limits: Limits) -> Result<Self, ApiError> {
+        Self::begin(config, &config::Monitor::default(), limits)
+    }
+}
 
 /// A deployment and its API.
 struct Place {

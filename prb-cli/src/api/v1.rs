@@ -6,8 +6,12 @@ use super::{
     pace::Pace,
     times::rfc3339,
 };
-use crate::{queue::as_json, v3::status::session_state};
-use prb_chain::journal::Entry;
+use crate::{
+    account::{PHALA_PREFIX, address},
+    queue::as_json,
+    v3::status::session_state,
+};
+use prb_chain::journal::{Entry, Fees};
 use prb_core::{id::Height, port::Coverage, progress::Leg};
 use serde_json::{Value, json};
 
@@ -83,6 +87,10 @@ pub(super) fn worker(row: Row<'_>, coverage: Option<&Coverage>, pace: &Pace) -> 
         "eta_seconds": eta.map(|eta| eta.as_secs_f64().ceil() as u64),
         "public_key": info.and_then(|info| info.public_key).map(|key| key.to_string()),
         "version": info.map(|info| info.version.as_str()),
+        "git_revision": info.map(|info| info.git_revision.as_str()),
+        "memory": info.map(|info| json!({
+            "used": info.memory.used, "peak": info.memory.peak, "process_peak": info.memory.process_peak,
+        })),
         "initial_score": facts.and_then(|facts| facts.entry.as_ref()?.initial_score),
         "session": session,
         "messages_synced": status.map(|status| status.messages_synced),
@@ -111,8 +119,8 @@ pub(super) fn pools(fleet: &Fleet) -> Value {
     json!({ "pools": pools.collect::<Vec<_>>() })
 }
 
-/// `GET /v1/operators`: nothing of their secrets.
-pub(super) fn operators(fleet: &Fleet) -> Value {
+/// `GET /v1/operators`: nothing of their secrets. `fees` were paid, if that is known here.
+pub(super) fn operators(fleet: &Fleet, fees: Option<&Fees>) -> Value {
     let snapshot = &fleet.snapshot;
     let operators = snapshot.operators.iter().map(|operator| {
         let mut value = operator.view();
@@ -120,6 +128,11 @@ pub(super) fn operators(fleet: &Fleet) -> Value {
         let pools = snapshot.pools.iter().filter(|pool| is_its(&pool.operator)).map(|pool| pool.pid);
         if let Value::Object(value) = &mut value {
             value.insert("pools".to_owned(), pools.collect());
+            value.insert("address".to_owned(), json!(address(&operator.account, PHALA_PREFIX)));
+            let proxied = operator.proxied.map(|account| address(&account, PHALA_PREFIX));
+            value.insert("proxied_address".to_owned(), json!(proxied));
+            let paid = fees.map(|fees| fees.accounts.get(&operator.account).copied().unwrap_or_default());
+            value.insert("fees_paid".to_owned(), json!(paid.map(|planck| planck.to_string())));
         }
         value
     });
@@ -226,6 +239,7 @@ mod tests {
         let said = worker(by_name, Some(&covering(250)), &pace);
         assert_eq!(said["heights"], json!({ "relay": 100, "para": null, "blocks": 50 }));
         assert_eq!((&said["blocks_left"], &said["eta_seconds"]), (&json!(200), &json!(100)));
+        assert_eq!(said["memory"], json!({ "used": 0, "peak": 0, "process_peak": 0 }));
         assert_eq!((&said["stage"], &said["stake"]), (&json!("Syncing"), &json!("5000000000000000")));
         let by_id = fleet.find(&by_name.record.id.to_string()).unwrap();
         assert_eq!(by_id.record.name, "w");
@@ -249,11 +263,17 @@ mod tests {
         snapshot.pools.push(Pool::new(2, None));
         let said = pools(&fleet);
         assert_eq!((&said["pools"][0]["workers"], &said["pools"][1]["workers"]), (&json!(1), &json!(0)));
-        let said = operators(&fleet);
+        let mut fees = Fees::default();
+        assert_eq!(operators(&fleet, None)["operators"][0]["fees_paid"], Value::Null);
+        fees.accounts.insert(AccountId::default(), u128::MAX);
+        let said = operators(&fleet, Some(&fees));
+        let main = &said["operators"][0];
+        assert_eq!((&main["name"], &main["pools"]), (&json!("main"), &json!([1])));
         assert_eq!(
-            (&said["operators"][0]["name"], &said["operators"][0]["pools"]),
-            (&json!("main"), &json!([1]))
+            (&main["fees_paid"], &main["proxied_address"]),
+            (&json!(u128::MAX.to_string()), &Value::Null)
         );
+        assert_eq!(main["address"], json!(address(&AccountId::default(), PHALA_PREFIX)));
         let all = said.to_string();
         assert!(!all.contains("secret") && !all.contains("5ea1ed"), "{all}");
     }

@@ -9,7 +9,7 @@ use crate::{
 use futures::future::join_all;
 use prb_core::{fault::remedy, port::worker::WorkerDriver};
 use prb_worker::PrpcDriver;
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpStream, time::timeout};
 
 pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
@@ -72,6 +72,7 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
         items.push(Item::setting("fleet.min_score", score.to_string()));
     }
     items.extend(api(&config.api));
+    items.extend(config.monitor.listen.map(|listen| listening("monitor.listen", &[listen], &config.api)));
     if let Some(redis) = &config.redis {
         items.push(self::redis(config, redis, offline).await);
     }
@@ -119,18 +120,7 @@ fn api(api: &config::Api) -> Vec<Item> {
     if !api.enabled {
         return vec![Item::setting("api.enabled", "false")];
     }
-    let listen: Vec<_> = api.addresses().iter().map(ToString::to_string).collect();
-    let (listen, away) =
-        (listen.join(", "), api.addresses().iter().any(|address| !address.ip().is_loopback()));
-    let mut items = vec![if away && api.allow_unauthenticated {
-        let says = "whoever reaches the port may change everything (api.allow_unauthenticated)";
-        Item::new("api.listen", listen, Verdict::Note, says)
-    } else if away && api.token_file.is_none() {
-        let says = "whoever reaches the port may read everything; api.token_file ends that";
-        Item::new("api.listen", listen, Verdict::Note, says)
-    } else {
-        Item::setting("api.listen", listen)
-    }];
+    let mut items = vec![listening("api.listen", api.addresses(), api)];
     if let Some(path) = &api.token_file {
         let path = path.display().to_string();
         items.push(match token(api) {
@@ -139,6 +129,22 @@ fn api(api: &config::Api) -> Vec<Item> {
         });
     }
     items
+}
+
+fn listening(key: &'static str, addresses: &[SocketAddr], api: &config::Api) -> Item {
+    let listen: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    if addresses.iter().all(|address| address.ip().is_loopback()) {
+        return Item::setting(key, listen.join(", "));
+    }
+    if api.allow_unauthenticated {
+        let says = "whoever reaches the port may change everything (api.allow_unauthenticated)";
+        return Item::new(key, listen.join(", "), Verdict::Note, says);
+    }
+    if api.token_file.is_none() {
+        let says = "whoever reaches the port may read everything; api.token_file ends that";
+        return Item::new(key, listen.join(", "), Verdict::Note, says);
+    }
+    Item::setting(key, listen.join(", "))
 }
 
 /// The server that a trader of its own is reached through: whether somebody listens there, and lets us in.

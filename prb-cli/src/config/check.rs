@@ -109,6 +109,7 @@ impl Config {
             }
         }
         self.api.check()?;
+        self.monitor.check(&self.api)?;
         self.check_workers()?;
         self.period()?;
         self.tip()?;

@@ -96,6 +96,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("api.allow_unauthenticated", Flag),
     ("api.allow_from", List),
     ("api.allow_hosts", List),
+    ("monitor.listen", Listen),
     ("log.filter", Text),
     ("log.json", Flag),
 ];

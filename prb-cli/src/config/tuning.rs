@@ -42,7 +42,7 @@ impl Default for Feed {
             info_seconds: 5,
             fast_sync: true,
             fast_sync_blocks: 2000,
-            catch_up_mib: 256,
+            catch_up_mib: 128,
             load_mib: 1024,
             cache_mib: 64,
         }

@@ -70,7 +70,7 @@ impl Default for FeedOptions {
             blocks: 256,
             request_time: Duration::from_secs(2),
             near: 32,
-            catch_up_bytes: 256 << 20,
+            catch_up_bytes: 128 << 20,
             load_bytes: 1 << 30,
             fast_sync: None,
             info_interval: Duration::from_secs(5),
