@@ -38,8 +38,8 @@ fn status(seen: &Seen) -> Value {
     serde_json::from_str(&serde_json::to_string(&status).unwrap()).unwrap()
 }
 
-fn state(seen: Seen) -> Value {
-    status(&seen)["state"].clone()
+fn state(seen: &Seen) -> Value {
+    status(seen)["state"].clone()
 }
 
 #[test]
@@ -60,10 +60,10 @@ fn v3_f23_each_stage_has_its_name_in_v3_and_trouble_is_an_error_with_its_words()
         (Stage::CoolingDown, json!("Working")),
         (Stage::InAnotherPool, json!({ "HasError": "the worker is in another pool; remove it there" })),
     ] {
-        assert_eq!(state(seen("w", stage)), expected, "{stage}");
+        assert_eq!(state(&seen("w", stage)), expected, "{stage}");
     }
     let troubled = Seen { trouble: Some("it hangs".to_owned()), ..seen("w", Stage::Working) };
-    assert_eq!(state(troubled.clone()), json!({ "HasError": "it hangs" }));
+    assert_eq!(state(&troubled), json!({ "HasError": "it hangs" }));
     let unfit = Unfit { fed: true, why: "no operator".to_owned() };
     let has = |record: &WorkerRecord, seen: Option<&Seen>| State::of(record, seen, Some(&unfit));
     assert_eq!(has(&record(), Some(&troubled)), State::HasError("no operator".to_owned()), "it comes first");
