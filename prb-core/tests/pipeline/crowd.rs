@@ -76,7 +76,7 @@ async fn x24_a_thousand_workers_that_return_at_once_are_fed_within_bounds() {
         assert!(waits >= at_least, "{kind}: {waits}");
         let told = observed.lines(&["INFO", "many workers want data at once", &format!("kind=\"{kind}\"")]);
         assert_eq!(told.len(), 1, "{told:?}");
-        let gauge = format!("prb_feed_bytes_under_way{{kind={kind}}}");
+        let gauge = format!("prb_feed_under_way_bytes{{kind={kind}}}");
         eventually("all of it is given back", seconds(60), || observed.gauge(&gauge) == Some(0.0)).await;
     }
     // The state they start from is in memory once.

@@ -113,7 +113,7 @@ impl Gate {
     }
 
     fn pass(&self, turns: OwnedSemaphorePermit) -> Pass {
-        metrics::gauge!("prb_feed_bytes_under_way", "kind" => self.kind).increment(weight(&turns));
+        metrics::gauge!("prb_feed_under_way_bytes", "kind" => self.kind).increment(weight(&turns));
         Pass { kind: self.kind, turns }
     }
 }
@@ -130,7 +130,7 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        metrics::gauge!("prb_feed_bytes_under_way", "kind" => self.kind).decrement(weight(&self.turns));
+        metrics::gauge!("prb_feed_under_way_bytes", "kind" => self.kind).decrement(weight(&self.turns));
     }
 }
 
