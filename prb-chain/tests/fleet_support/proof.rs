@@ -33,6 +33,9 @@ struct Record {
     violations: Vec<String>,
 }
 
+/// A job that an extrinsic carried, and its end.
+type Carried<'a> = (&'a JobId, &'a Vec<Call>, Outcome);
+
 impl Proof {
     pub fn new(node: Node) -> Self {
         Self { node, record: Arc::default() }
@@ -121,7 +124,7 @@ impl Proof {
         let record = self.record();
         assert_eq!(record.violations, Vec::<String>::new());
         let included = self.included();
-        let mut carried: BTreeMap<Hash, Vec<(&JobId, &Vec<Call>, Outcome)>> = BTreeMap::new();
+        let mut carried = BTreeMap::<Hash, Vec<Carried<'_>>>::new();
         for (job, calls) in &record.jobs {
             let Some(Past { outcome, extrinsic, .. }) = journal.read(|image| image.past(job).cloned()) else {
                 let state = journal.read(|image| image.state(job));

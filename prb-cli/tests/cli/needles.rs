@@ -43,9 +43,9 @@ impl Needles {
             self.add(secret, "hex", hex::encode(piece).into_bytes());
             self.add(secret, "hex", hex::encode_upper(piece).into_bytes());
             let listed = format!("{piece:?}");
-            self.add(secret, "numbers", listed[1..listed.len() - 1].as_bytes().to_vec());
+            self.add(secret, "numbers", listed.as_bytes()[1..listed.len() - 1].to_vec());
             let listed = format!("{piece:02x?}");
-            self.add(secret, "hex numbers", listed[1..listed.len() - 1].as_bytes().to_vec());
+            self.add(secret, "hex numbers", listed.as_bytes()[1..listed.len() - 1].to_vec());
             for shift in 0..3 {
                 for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
                     self.add(secret, "base 64", base64_within(engine, piece, shift));
