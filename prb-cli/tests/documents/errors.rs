@@ -88,7 +88,8 @@ fn every_warning_is_in_the_guide() {
         for call in ["warn", "error"].iter().flat_map(|name| calls(&text, name)) {
             let Some(message) = call.texts.last() else { continue };
             // What is only filled in is a text of its own, and quoted as that.
-            if !(message.starts_with('{') && message.ends_with('}')) && !is_explained(message) {
+            let is_no_text = message.starts_with('{') && message.ends_with('}');
+            if !is_no_text && !is_explained(message) {
                 missing.insert(format!("{path}: {message}"));
             }
         }
