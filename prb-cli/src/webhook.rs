@@ -2,7 +2,7 @@
 //! posts it.
 //!
 //! What is told is decided from how everything stands, once a second ([`changes`], [`alerts`]), so nothing is told twice, and
-//! what changes more often than that is told as it is then. Each address has a queue and a task of its own ([`delivery`]):
+//! what changes more often than that is told as it is then. Each address has a queue and a task of its own:
 //! none waits for another one, and the bridge for none of them. Where a queue is full the oldest is dropped.
 
 mod address;
