@@ -127,10 +127,11 @@ async fn mistakes_about_providers_are_told_in_one_line() {
         ),
         ("[providers]\ntoken_file = \"short\"\n", &["lifecycle"], &["providers.token_file", "at least 16"]),
         (
-            "[providers]\nca_file = \"empty\"\n",
+            "[providers]\nurls = [\"https://127.0.0.1:9\"]\nca_file = \"empty\"\n",
             &["run"],
             &["providers.ca_file", "empty holds no certificate"],
         ),
+        ("[providers]\ncache_mib = 64\n", &["run"], &["providers.urls", "names nobody", "remove [providers]"]),
     ];
     for (extra, arguments, words) in cases {
         place.configure(&format!("{nodes}{extra}"));
