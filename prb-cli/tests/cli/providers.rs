@@ -131,7 +131,11 @@ async fn mistakes_about_providers_are_told_in_one_line() {
             &["run"],
             &["providers.ca_file", "empty holds no certificate"],
         ),
-        ("[providers]\ncache_mib = 64\n", &["run"], &["providers.urls", "names nobody", "remove [providers]"]),
+        (
+            "[providers]\ncache_mib = 64\n",
+            &["run"],
+            &["providers.urls", "names nobody", "remove [providers]"],
+        ),
     ];
     for (extra, arguments, words) in cases {
         place.configure(&format!("{nodes}{extra}"));
