@@ -114,7 +114,7 @@ pub const METRICS: &[Metric] = &[
     gauge("prb_workers_in_trouble", "Workers that do not get on"),
     counter("prb_worker_calls_total", "Calls to workers, by method and result"),
     counter("prb_worker_surprises_total", "Changes of workers that nobody ordered, by kind"),
-    gauge("prb_feed_under_way_bytes", "Bytes that workers are being fed or loaded with"),
+    bytes(gauge("prb_feed_under_way_bytes", "Bytes that workers are being fed or loaded with")),
     counter("prb_feed_waits_total", "Times a worker had to wait until others had their data"),
     counter("prb_feed_loads_total", "States that fresh workers were loaded with, by result"),
     counter("prb_feed_failures_total", "Steps of feeding workers that failed, by cause"),
