@@ -1,0 +1,3 @@
+//! The peer-to-peer network of services.
+
+pub(crate) mod manage;
