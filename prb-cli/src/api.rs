@@ -15,6 +15,7 @@ mod pace;
 mod reply;
 mod route;
 mod serve;
+mod stall;
 mod times;
 mod v1;
 mod v3;
