@@ -6,15 +6,21 @@
 
 mod access;
 mod act;
+mod answers;
 mod ask;
+mod bulk;
+mod events;
 mod fleet;
 mod health;
+mod history;
 mod monitor;
+mod openapi;
 mod overview;
 mod pace;
 mod reply;
 mod route;
 mod serve;
+mod stall;
 mod times;
 mod v1;
 mod v3;
@@ -22,6 +28,7 @@ mod v3;
 use self::{
     access::Access,
     act::Attached,
+    events::Hub,
     health::Watch,
     serve::{Limits, Root, Shared, serve},
 };
@@ -143,7 +150,8 @@ impl Api {
     /// Answers for this deployment from now on.
     pub async fn attach(&self, deployment: Arc<Deployment>) {
         let watch = Watch::on(&deployment);
-        *self.shared.attached.write().await = Some(Attached { deployment, watch });
+        let hub = Hub::on(&deployment, watch.heard().clone());
+        *self.shared.attached.write().await = Some(Attached { deployment, watch, hub });
         if !self.announced.swap(true, Ordering::Relaxed) {
             self.announce();
         }
@@ -181,7 +189,8 @@ impl Api {
 
     /// Stands by from now on. Nobody asks the deployment any more, and nothing holds it.
     pub async fn detach(&self) {
-        if let Some(Attached { deployment, watch }) = self.shared.attached.write().await.take() {
+        if let Some(Attached { deployment, watch, hub }) = self.shared.attached.write().await.take() {
+            hub.end().await;
             watch.end().await;
             drop(deployment);
         }

@@ -11,11 +11,12 @@ use prb_core::{
     },
     types::facts::{Session, SessionState},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 /// A worker with everything that is known of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WorkerStatus {
     worker: WorkerView,
     state: State,
@@ -25,7 +26,7 @@ pub struct WorkerStatus {
 }
 
 /// A worker's state by its name in v3.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum State {
     /// It is not reached yet.
     Starting,
@@ -103,7 +104,7 @@ pub(crate) fn said(info: &WorkerInfo) -> Value {
     json!(PhactoryInfo::of(info))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct PhactoryInfo {
     initialized: bool,
     registered: bool,
@@ -132,13 +133,13 @@ struct PhactoryInfo {
     query_timeout: u32,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct GatekeeperStatus {
     role: u8,
     master_public_key: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MemoryUsage {
     rust_used: u64,
     rust_peak_used: u64,
@@ -147,7 +148,7 @@ struct MemoryUsage {
     rust_spike: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SystemInfo {
     registered: bool,
     public_key: String,
@@ -222,7 +223,7 @@ impl GatekeeperStatus {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SessionInfo {
     state: &'static str,
     ve: u128,
@@ -233,7 +234,7 @@ struct SessionInfo {
     stats: Stats,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Benchmark {
     p_init: u32,
     p_instant: u32,
@@ -242,7 +243,7 @@ struct Benchmark {
     challenge_time_last: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Stats {
     total_reward: u128,
 }
