@@ -5,6 +5,7 @@ mod check;
 mod data_sources;
 pub mod environment;
 mod keys;
+mod monitor;
 mod notify;
 mod origin;
 mod purpose;
@@ -12,8 +13,10 @@ mod show;
 mod tuning;
 mod urls;
 
-pub use api::{Api, DEFAULT_LISTEN, Monitor, Network};
+pub use api::{Api, DEFAULT_LISTEN, Network};
 pub use environment::{Environment, Remark, Service};
+pub(crate) use monitor::THIS;
+pub use monitor::{DEFAULT_MONITOR, DEFAULT_QUEUE, Manager, Monitor, key};
 pub use notify::Notify;
 pub use origin::{Origin, Sources};
 pub use purpose::Purpose;
@@ -270,6 +273,13 @@ pub struct Redis {
     /// Shorter is disturbed by shorter pauses. Typical: 10.
     #[serde(default = "default_lease")]
     pub lease_seconds: u64,
+}
+
+impl Redis {
+    /// With defaults for everything but its address.
+    pub(crate) fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), namespace: default_namespace(), lease_seconds: default_lease() }
+    }
 }
 
 impl fmt::Debug for Redis {

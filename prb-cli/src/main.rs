@@ -2,10 +2,10 @@
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use prb_cli::{
-    args::{Cli, Command, DataProviderArgs, LifecycleArgs, RunArgs, StoreCommand},
+    args::{Cli, Command, DataProviderArgs, LifecycleArgs, MonitorArgs, RunArgs, StoreCommand},
     check, commands,
     config::{self, Config, ConfigError, Environment, Log, Purpose, Service, Sources},
-    data_provider, deployment, logs, manual, queue, status, store_commands, telemetry, trade,
+    data_provider, deployment, logs, manual, monitor, queue, status, store_commands, telemetry, trade,
 };
 use std::{
     error::Error,
@@ -45,6 +45,8 @@ fn command(cli: &Cli, sources: &Sources) -> Result<Command, Box<dyn Error>> {
     match sources.environment.service()? {
         Some(Service::DataProvider) => Ok(Command::DataProvider(DataProviderArgs::default())),
         Some(Service::Trade) => Ok(Command::Trade),
+        Some(Service::Monitor) => Ok(Command::Monitor(MonitorArgs::default())),
+        Some(Service::Queue) => Ok(Command::Monitor(MonitorArgs { queue: true, ..MonitorArgs::default() })),
         Some(Service::Lifecycle) => {
             // v2's asked whoever it discovered; without anybody to ask, blocks are ingested here.
             let config = Config::read(sources, Purpose::Lifecycle)?;
@@ -97,6 +99,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
             deployment::fed_by(&sources, &args.providers).map(|config| config.told(args.run))
         }
         Command::Trade => Config::load_for(&sources, Purpose::Trade),
+        Command::Monitor(args) => monitor::configured(&sources, args),
         Command::Operator(_)
         | Command::Pool(_)
         | Command::Tx(_)
@@ -147,6 +150,12 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
             runtime.shutdown_timeout(LAST_WORK);
             ended?;
         }
+        Command::Monitor(args) => {
+            start_logs(&config)?;
+            telemetry::install();
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(monitor::run(&config, args.queue))?;
+        }
         Command::Tx(command) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(queue::tx(&config, command, out))?;
@@ -184,6 +193,7 @@ const fn is_service(command: &Command) -> bool {
             | Command::Lifecycle(_)
             | Command::DataProvider(_)
             | Command::Trade
+            | Command::Monitor(_)
             | Command::Check { show: false, .. }
     )
 }

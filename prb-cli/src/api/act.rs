@@ -46,6 +46,7 @@ pub(super) fn alone(asked: Asked) -> Result<Reply, Asked> {
         Asked::WmRestart => Reply::json(StatusCode::METHOD_NOT_ALLOWED, &json!({ "ok": true })),
         Asked::Version => Reply::ok(&v1::version()),
         Asked::Entrance => monitor::entrance(),
+        Asked::QueueEntrance => monitor::queue_entrance(),
         Asked::Monitor(asset, held) => asset.reply(held),
         Asked::Metrics => match telemetry::render() {
             Some(text) => Reply::metrics(text),

@@ -41,6 +41,7 @@ pub(super) enum Asked {
     Transactions(Filter, Page),
     Pause(bool),
     Entrance,
+    QueueEntrance,
     /// A file of the monitor, and whether who asks has it already.
     Monitor(&'static Asset, bool),
 }
@@ -137,6 +138,9 @@ impl Asked {
             }
             Route::Pause(paused) => Self::Pause(paused),
             Route::Entrance => Self::Entrance,
+            Route::Queue => Self::QueueEntrance,
+            // Not asked of this program.
+            Route::Elsewhere(_) => return Err(Reply::empty(StatusCode::NOT_FOUND)),
             Route::Monitor(asset) => Self::Monitor(asset, asset.is_held(headers)),
         })
     }

@@ -1,6 +1,6 @@
 //! Which path means what.
 
-use super::{monitor::Asset, reply::Reply};
+use super::{elsewhere::Elsewhere, monitor::Asset, reply::Reply};
 use hyper::{Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
@@ -39,7 +39,11 @@ pub(super) enum Route {
     Pause(bool),
     /// Where the monitor is.
     Entrance,
+    /// Where its page of transactions is.
+    Queue,
     Monitor(&'static Asset),
+    /// What others are asked.
+    Elsewhere(Elsewhere),
 }
 
 impl Route {
@@ -47,6 +51,9 @@ impl Route {
     /// body.
     pub(super) fn find(method: &Method, path: &str) -> Result<Self, Reply> {
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+        if let Some(found) = Elsewhere::find(method, &segments) {
+            return found.map(Self::Elsewhere);
+        }
         let (route, wanted) = match segments.as_slice() {
             ["healthz"] => (Self::Health, Method::GET),
             ["readyz"] => (Self::Ready, Method::GET),
@@ -61,6 +68,7 @@ impl Route {
             ["workers", "take_checkpoint"] => (Self::WorkersOrder(Verb::Checkpoint), Method::PUT),
             ["tx", "status"] => (Self::TxStatus, Method::GET),
             ["monitor"] => (Self::Entrance, Method::GET),
+            ["queue"] => (Self::Queue, Method::GET),
             ["monitor", name] => {
                 let asset = Asset::find(name).ok_or_else(|| nothing("there is no such file"))?;
                 (Self::Monitor(asset), Method::GET)
@@ -98,6 +106,7 @@ impl Route {
                 };
                 (Self::Command(decoded(worker)?, verb), Method::POST)
             }
+            ["managers"] => (Self::Elsewhere(Elsewhere::Managers), Method::GET),
             ["pools"] => (Self::Pools, Method::GET),
             ["operators"] => (Self::Operators, Method::GET),
             ["transactions"] => (Self::Transactions, Method::GET),
@@ -109,12 +118,15 @@ impl Route {
 
     /// Whether it is more than reading.
     pub(super) const fn changes(&self) -> bool {
+        if let Self::Elsewhere(what) = self {
+            return what.changes();
+        }
         matches!(self, Self::WmConfig | Self::WorkersOrder(_) | Self::Command(..) | Self::Pause(_))
     }
 
     /// Whether it is the same for everybody, a part of the program.
     pub(super) const fn is_public(&self) -> bool {
-        matches!(self, Self::Entrance | Self::Monitor(_))
+        matches!(self, Self::Entrance | Self::Queue | Self::Monitor(_))
     }
 
     /// Whether what is asked is in the body.

@@ -4,8 +4,10 @@ use super::{
     access::Access,
     act::{self, Attached},
     ask::Asked,
+    managers::Managers,
     reply::Reply,
     route::Route,
+    subject::Subject,
 };
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
@@ -82,12 +84,18 @@ pub(super) enum Root {
     Nothing,
     /// The monitor.
     Monitor,
+    /// Its page of transactions.
+    Queue,
 }
 
 impl Root {
     /// The path that is meant.
     fn path(self, path: &str) -> &str {
-        if self == Self::Monitor && path == "/" { "/monitor" } else { path }
+        match self {
+            Self::Monitor if path == "/" => "/monitor",
+            Self::Queue if path == "/" => "/queue",
+            _ => path,
+        }
     }
 }
 
@@ -99,6 +107,9 @@ pub(super) struct Shared {
     pub(super) troubles: Troubles,
     /// What runs. Whoever answers holds it for reading, so whoever takes it away waits for answers under way.
     pub(super) attached: RwLock<Option<Attached>>,
+    /// Who answers while nothing does.
+    pub(super) subject: Subject,
+    pub(super) managers: Managers,
 }
 
 /// Serves whoever connects until `stop`, then lets answers under way end.
@@ -202,7 +213,11 @@ impl Shared {
                 warn!(%peer, path, status, "refused over the API; more of the kind are only counted");
             }
         })?;
-        let body = if route.has_body() { self.read(body).await? } else { Bytes::new() };
+        if let Route::Elsewhere(what) = route {
+            return self.ask_elsewhere(what, parts, body).await;
+        }
+        let body =
+            if route.has_body() { self.read(body, self.limits.body_bytes).await? } else { Bytes::new() };
         let asked = Asked::read(route, parts.uri.query(), &parts.headers, &body)?;
         let answer = async {
             let asked = match act::alone(asked) {
@@ -211,7 +226,7 @@ impl Shared {
             };
             match self.attached.read().await.as_ref() {
                 Some(attached) => act::answer(asked, attached).await,
-                None => act::standing_by(&asked),
+                None => self.subject.answer(asked).await,
             }
         };
         timeout(self.limits.answer, answer).await.map_err(|_| {
@@ -220,8 +235,8 @@ impl Shared {
         })
     }
 
-    async fn read(&self, body: Incoming) -> Result<Bytes, Reply> {
-        let most = self.limits.body_bytes;
+    /// A body of no more than `most` bytes.
+    pub(super) async fn read(&self, body: Incoming, most: usize) -> Result<Bytes, Reply> {
         let too_large = || {
             let message = format!("the body has more than {most} bytes");
             Reply::error(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", message).closing()

@@ -109,7 +109,7 @@ impl Config {
             }
         }
         self.api.check()?;
-        self.monitor.check(&self.api)?;
+        self.monitor.check(&self.api, purpose)?;
         self.check_workers()?;
         self.period()?;
         self.tip()?;

@@ -2,7 +2,7 @@
 
 use super::{
     BUILT_IN_TRADER, CONFIG_MODE, DATA_SOURCES, ENFORCE_SCORE, KEEP_ALIVE, KEEP_ALIVE_TIMEOUT, MIN_SCORE,
-    MODULE,
+    MODULE, PORT, QUEUE_REDIS,
 };
 use crate::config::keys::{Kind, flag};
 use std::path::Path;
@@ -77,9 +77,10 @@ pub const TABLE: &[Variable] = &[
     row(&["PHALA_PTP_IGNORE_BRIDGE_IDENTITY"], Flag(DISCOVERY)),
     row(&["PHALA_HOLD_ON_SUBPROCESS_EXIT"], Flag(ONE_PROCESS)),
     row(&["PHALA_Q_REDIS_ENDPOINT"], Sets(&[("redis.url", text)])),
+    row(&[QUEUE_REDIS], Read),
     row(
-        &["REDIS_ENDPOINT", "PHALA_NAMESPACE"],
-        Nothing("only the page of the queue had them; see `prb tx list`"),
+        &["PHALA_NAMESPACE"],
+        Nothing("nothing read it in v2 either; who works together has one redis.namespace"),
     ),
     row(&["PHALA_LOCAL_DB_PATH"], Sets(&[("data_dir", data_dir)])),
     // PRB v2, data provider. The guides write `_PORT`, its code did not.
@@ -132,6 +133,7 @@ pub const TABLE: &[Variable] = &[
     row(&["PHALA_DEV_SKIP_RA"], Flag("how a worker attests follows from what it can do")),
     row(&["DEBUG_LIFECYCLE_ALLOW_BLOB_FROM_SYNCHING_STATE"], Flag(NEVER_BUILT)),
     // PRB v2, monitor and scripts.
+    row(&[PORT], Read),
     row(&["PTP_LISTEN_ADDRESSES", "PTP_BOOT_NODES"], Nothing(MONITOR)),
     row(&["PRB3_API_ENDPOINT"], Nothing("`prb migrate v3` takes the address on its command line")),
     // Before v2.

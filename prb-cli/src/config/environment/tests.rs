@@ -107,7 +107,16 @@ fn v3_f47_each_variable_without_effect_is_taken_and_told_once_with_why() {
 fn v3_f47_no_variable_is_left_without_a_line() {
     let tried: BTreeSet<&str> = SET.iter().map(|(name, ..)| *name).collect();
     // These mean something only beside others, or to the program as a whole: the next tests have them.
-    let together = [MODULE, CONFIG_MODE, BUILT_IN_TRADER, MIN_SCORE, DATA_SOURCES, "PHALA_LRU_CACHE_MAX_AGE"];
+    let together = [
+        MODULE,
+        CONFIG_MODE,
+        BUILT_IN_TRADER,
+        MIN_SCORE,
+        DATA_SOURCES,
+        PORT,
+        QUEUE_REDIS,
+        "PHALA_LRU_CACHE_MAX_AGE",
+    ];
     for variable in TABLE {
         let is_told = matches!(variable.effect, Effect::None(_) | Effect::Flag(_));
         for name in variable.names {
@@ -165,9 +174,7 @@ fn v3_f47_a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable() {
         ("PHALA_LIFECYCLE_CONFIG_MODE", "on", "true or false"),
         ("USE_BUILT_IN_TRADER", "1", "true or false"),
         ("PHALA_MIN_BENCH_SCORE", "much", "whole number"),
-        ("PHALA_MODULE", "lifecycel", "must be data_provider, lifecycle or trade"),
-        ("PHALA_MODULE", "monitor", "no part of this program"),
-        ("PHALA_MODULE", "utils/arena", "prb tx list"),
+        ("PHALA_MODULE", "lifecycel", "must be data_provider, lifecycle, trade, monitor"),
         ("PHALA_MODULE", "lifecycle/runner", "a part of"),
         ("DISABLE_FAST_SYNC", "1", "true or false"),
         ("CACHE_SIZE", "1G", "number of bytes"),
@@ -359,8 +366,26 @@ fn v3_f47_the_services_of_v2_keep_and_serve_data_where_they_did() {
             "the file wins over v2's defaults"
         );
     }
+    assert_eq!((service("monitor"), service("utils/arena")), (Service::Monitor, Service::Queue));
     assert_eq!(Environment::default().service().unwrap(), None);
     assert!(Environment::of([(CONFIG_MODE, "true")]).is_config_mode().unwrap());
+}
+
+#[test]
+fn v2_f080_the_variables_of_v2s_monitor_and_arena_are_read_by_prb_monitor_alone() {
+    let port = |text| Environment::of([(PORT, text)]).monitor_port().map_err(|error| error.to_string());
+    assert_eq!((port("8080"), port("0"), port(" ")), (Ok(Some(8080)), Ok(None), Ok(None)));
+    assert!(port("http").unwrap_err().contains("environment variable PORT: must be a port"));
+    let redis = |variables: &[(&str, &str)]| {
+        let environment = Environment::of(variables.iter().copied());
+        environment.queue_redis().unwrap().map(str::to_owned)
+    };
+    assert_eq!(redis(&[(QUEUE_REDIS, "redis://q")]).as_deref(), Some("redis://q"));
+    assert_eq!(redis(&[(MODULE, "utils/arena")]).as_deref(), Some("redis://redis-q:6379/"));
+    assert_eq!(redis(&[(MODULE, "monitor")]), None);
+    // For others they may be meant for other programs, and say nothing.
+    let config = made("", &[(PORT, "8080"), (QUEUE_REDIS, "redis://q")]).unwrap();
+    assert!(config.monitor.listen.is_none() && config.redis.is_none() && config.remarks().is_empty());
 }
 
 #[test]
