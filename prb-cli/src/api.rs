@@ -19,6 +19,7 @@ mod queue;
 mod reply;
 mod route;
 mod serve;
+mod stall;
 mod subject;
 mod times;
 mod v1;

@@ -1,13 +1,16 @@
 //! What is answered, before it becomes HTTP.
 
-use http_body_util::Full;
+use futures::StreamExt;
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Response, StatusCode,
-    body::Bytes,
+    body::{Body, Bytes},
     header::{self, HeaderName, HeaderValue},
 };
+use prb_core::pipeline::CancellationToken;
 use serde::Serialize;
 use serde_json::json;
+use std::error::Error;
 
 const JSON: &str = "application/json";
 /// PRB v3 answers the JSON of configuration commands as text.
@@ -15,24 +18,52 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Why a stream broke off.
+pub(super) type Broken = Box<dyn Error + Send + Sync>;
+
+/// What is sent of an answer, at once or bit by bit.
+pub(super) type Sent = UnsyncBoxBody<Bytes, Broken>;
+
 /// An answer.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
-    pub(super) body: Vec<u8>,
-    kind: &'static str,
-    headers: Vec<(HeaderName, &'static str)>,
+    /// All of it, unless it is a stream.
+    pub(super) body: Bytes,
+    stream: Option<Sent>,
+    kind: Option<HeaderValue>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Reply {
     /// A status, and nothing else.
     pub(super) fn empty(status: StatusCode) -> Self {
-        Self { status, body: Vec::new(), kind: "", headers: Vec::new() }
+        Self { status, body: Bytes::new(), stream: None, kind: None, headers: Vec::new() }
+    }
+
+    /// A body of a kind, whole.
+    pub(super) fn whole(kind: &'static str, body: impl Into<Bytes>) -> Self {
+        let kind = Some(HeaderValue::from_static(kind));
+        Self { body: body.into(), kind, ..Self::empty(StatusCode::OK) }
+    }
+
+    /// A body that comes bit by bit. The connection that it goes out on may last longer than others (`Limits::stream`).
+    pub(super) fn stream<B>(status: StatusCode, kind: Option<HeaderValue>, body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Broken>,
+    {
+        let stream = body.map_err(Into::into).boxed_unsync();
+        Self { stream: Some(stream), kind, ..Self::empty(status) }
+    }
+
+    pub(super) const fn is_stream(&self) -> bool {
+        self.stream.is_some()
     }
 
     pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {
-            Ok(body) => Self { body, kind: JSON, ..Self::empty(status) },
+            Ok(body) => Self { status, ..Self::whole(JSON, body) },
             Err(cause) => Self::broken(&cause),
         }
     }
@@ -44,18 +75,18 @@ impl Reply {
     /// JSON as v3 answers that of configuration commands.
     pub(super) fn pretty(body: &impl Serialize) -> Self {
         match serde_json::to_vec_pretty(body) {
-            Ok(body) => Self { body, kind: TEXT, ..Self::empty(StatusCode::OK) },
+            Ok(body) => Self::whole(TEXT, body),
             Err(cause) => Self::broken(&cause),
         }
     }
 
     pub(super) fn metrics(text: String) -> Self {
-        Self { body: text.into_bytes(), kind: METRICS, ..Self::empty(StatusCode::OK) }
+        Self::whole(METRICS, text)
     }
 
     /// Text of a kind.
-    pub(super) fn text(kind: &'static str, body: &str) -> Self {
-        Self { body: body.as_bytes().to_vec(), kind, ..Self::empty(StatusCode::OK) }
+    pub(super) fn text(kind: &'static str, body: &'static str) -> Self {
+        Self::whole(kind, body)
     }
 
     /// A refusal with its reason.
@@ -74,11 +105,14 @@ impl Reply {
 
     /// Something that cannot happen: all that is answered has a form in JSON.
     fn broken(cause: &serde_json::Error) -> Self {
-        let body = cause.to_string().into_bytes();
-        Self { body, kind: TEXT, ..Self::empty(StatusCode::INTERNAL_SERVER_ERROR) }
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, ..Self::whole(TEXT, cause.to_string()) }
     }
 
-    pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+    pub(super) fn with(self, name: HeaderName, value: &'static str) -> Self {
+        self.with_value(name, HeaderValue::from_static(value))
+    }
+
+    pub(super) fn with_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
@@ -88,17 +122,25 @@ impl Reply {
         self.with(header::CONNECTION, "close")
     }
 
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(Bytes::from(self.body)));
+    /// As HTTP. A stream ends in order once `ended` is cancelled.
+    pub(super) fn into_response(self, ended: &CancellationToken) -> Response<Sent> {
+        let body = match self.stream {
+            Some(stream) => {
+                let frames = BodyStream::new(stream).take_until(ended.clone().cancelled_owned());
+                StreamBody::new(frames).boxed_unsync()
+            }
+            None => Full::new(self.body).map_err(|never| match never {}).boxed_unsync(),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        if !self.kind.is_empty() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        if let Some(kind) = self.kind {
+            headers.insert(header::CONTENT_TYPE, kind);
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         for (name, value) in self.headers {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, value);
         }
         response
     }

@@ -5,11 +5,12 @@ use super::{
     act::{self, Attached},
     ask::Asked,
     managers::Managers,
-    reply::Reply,
+    reply::{Reply, Sent},
     route::Route,
+    stall::Guarded,
     subject::Subject,
 };
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     Request, Response, StatusCode,
     body::{Body, Bytes, Incoming},
@@ -24,7 +25,10 @@ use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -50,6 +54,10 @@ pub(super) struct Limits {
     pub(super) answer: Duration,
     /// How long a connection is kept, so that nobody keeps one by reading slowly.
     pub(super) life: Duration,
+    /// How much longer one is kept on which a stream was begun; then the stream ends in order, and whoever wants more asks again.
+    pub(super) stream: Duration,
+    /// Longest time for which a reader takes nothing of what is there for it.
+    pub(super) stall: Duration,
     /// Time for answers under way when a connection, or everything, is to end.
     pub(super) grace: Duration,
 }
@@ -63,6 +71,8 @@ impl Default for Limits {
             body_bytes: 2 << 20,
             answer: Duration::from_secs(10),
             life: Duration::from_secs(120),
+            stream: Duration::from_secs(3600),
+            stall: Duration::from_secs(30),
             grace: Duration::from_secs(10),
         }
     }
@@ -110,6 +120,16 @@ pub(super) struct Shared {
     /// Who answers while nothing does.
     pub(super) subject: Subject,
     pub(super) managers: Managers,
+}
+
+/// One connection.
+struct Connection {
+    peer: IpAddr,
+    root: Root,
+    /// Whether a stream was begun on it.
+    streams: AtomicBool,
+    /// Streams are to end.
+    ended: CancellationToken,
 }
 
 /// Serves whoever connects until `stop`, then lets answers under way end.
@@ -162,25 +182,29 @@ impl Shared {
 
     async fn speak(self: Arc<Self>, stream: TcpStream, peer: IpAddr, root: Root, stop: &CancellationToken) {
         let limits = self.limits;
+        let this =
+            Connection { peer, root, streams: AtomicBool::new(false), ended: CancellationToken::new() };
+        let this = &this;
         let service = service_fn(|request| {
             let shared = self.clone();
-            async move { Ok::<_, Infallible>(shared.answer(request, peer, root).await) }
+            async move { Ok::<_, Infallible>(shared.answer(request, this).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head)
             .max_headers(HEAD.0)
             .max_header_size(HEAD.1)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Guarded::new(stream, limits.stall)), service);
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
-            () = sleep(limits.life) => None,
+            () = this.life(&limits) => None,
             () = stop.cancelled() => None,
         };
         let ended = match ended {
             Some(ended) => ended,
             None => {
+                this.ended.cancel();
                 connection.as_mut().graceful_shutdown();
                 timeout(limits.grace, connection).await.unwrap_or(Ok(()))
             }
@@ -191,13 +215,17 @@ impl Shared {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: IpAddr, root: Root) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, connection: &Connection) -> Response<Sent> {
         let (parts, body) = request.into_parts();
+        let Connection { peer, root, .. } = *connection;
         let reply = self.handle(&parts, body, peer, root).await.unwrap_or_else(|refusal| refusal);
         let status = reply.status.as_str().to_owned();
         debug!(%peer, method = %parts.method, path = parts.uri.path(), status, "answered over the API");
         metrics::counter!("prb_api_answers_total", "status" => status).increment(1);
-        reply.into_response()
+        if reply.is_stream() {
+            connection.streams.store(true, Ordering::Relaxed);
+        }
+        reply.into_response(&connection.ended)
     }
 
     async fn handle(&self, parts: &Parts, body: Incoming, peer: IpAddr, root: Root) -> Result<Reply, Reply> {
@@ -255,6 +283,16 @@ impl Shared {
                 let message = "the body did not arrive in time";
                 Err(Reply::error(StatusCode::REQUEST_TIMEOUT, "Timeout", message).closing())
             }
+        }
+    }
+}
+
+impl Connection {
+    /// Ends when the connection is to end.
+    async fn life(&self, limits: &Limits) {
+        sleep(limits.life).await;
+        if self.streams.load(Ordering::Relaxed) {
+            sleep(limits.stream).await;
         }
     }
 }
