@@ -15,6 +15,7 @@ mod managers;
 mod monitor;
 mod overview;
 mod pace;
+mod ptp;
 mod queue;
 mod reply;
 mod route;
@@ -192,6 +193,7 @@ impl Api {
             attached: RwLock::new(None),
             subject,
             managers,
+            network: Mutex::new(None),
         });
         let stop = CancellationToken::new();
         let serving = listeners
@@ -214,6 +216,11 @@ impl Api {
     /// Where the page of transactions has an address of its own.
     pub fn queue(&self) -> Option<SocketAddr> {
         self.bound.queue
+    }
+
+    /// Asks these peers from now on (`/ptp`).
+    pub fn join(&self, network: prb_p2p::Network) {
+        *self.shared.network.lock().unwrap_or_else(PoisonError::into_inner) = Some(network);
     }
 
     /// Answers for this deployment from now on.
@@ -284,6 +291,8 @@ impl Api {
     /// Ends it in order, within a bounded time.
     pub async fn stop(&self) {
         self.stop.cancel();
+        // A network ends with its last handle.
+        self.shared.network.lock().unwrap_or_else(PoisonError::into_inner).take();
         let serving = std::mem::take(&mut *self.serving.lock().unwrap_or_else(PoisonError::into_inner));
         for task in serving {
             if let Err(cause) = task.await {

@@ -2,11 +2,14 @@
 
 use super::{
     managers::{Way, Whom},
+    ptp::{self, Call},
     reply::Reply,
     serve::Shared,
 };
 use hyper::{Method, StatusCode, body::Incoming, http::request::Parts};
 use percent_encoding::percent_decode_str;
+use prb_p2p::Network;
+use std::sync::PoisonError;
 
 /// Something of the kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,10 @@ pub(super) enum Elsewhere {
     Managers,
     /// Something that is asked of a manager.
     Manager(Way),
+    /// Which peers there are.
+    Discover,
+    /// Something that is asked of a peer.
+    Peer(Call),
 }
 
 impl Elsewhere {
@@ -22,29 +29,38 @@ impl Elsewhere {
     pub(super) fn find(method: &Method, segments: &[&str]) -> Option<Result<Self, Reply>> {
         let way = |whom: Option<Whom>, rest| {
             let way = whom.and_then(|whom| Way::new(method, whom, rest));
-            way.map(Self::Manager).ok_or_else(|| {
-                let message = "such a path cannot be asked of a manager";
-                Reply::error(StatusCode::NOT_FOUND, "NotFound", message)
-            })
+            way.map(Self::Manager).ok_or_else(|| nothing("such a path cannot be asked of a manager"))
         };
         Some(match segments {
             ["managers", name, rest @ ..] => way(decoded(name).map(Whom::Named), rest),
             // Of PRB v3's monitor.
             ["api", "p", at, rest @ ..] => way(decoded(at).map(Whom::At), rest),
+            // Of PRB v2's monitor.
+            ["ptp", "discover"] => Ok(Self::Discover),
+            ["ptp", "proxy", peer, name] => match (decoded(peer), decoded(name)) {
+                (Some(peer), Some(name)) => Ok(Self::Peer(Call::new(peer, name))),
+                _ => Err(nothing("such a peer or method there cannot be")),
+            },
+            ["ptp", ..] => Err(nothing("/ptp/discover and /ptp/proxy/PEER/METHOD are all there is")),
             _ => return None,
         })
     }
 
     /// Whether it may be more than reading.
-    pub(super) const fn changes(&self) -> bool {
+    pub(super) fn changes(&self) -> bool {
         match self {
-            Self::Managers => false,
+            Self::Managers | Self::Discover => false,
+            Self::Peer(call) => call.changes(),
             Self::Manager(way) => way.changes,
         }
     }
 }
 
 impl Shared {
+    fn network(&self) -> Option<Network> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Asks there, and answers.
     pub(super) async fn ask_elsewhere(
         &self,
@@ -59,8 +75,23 @@ impl Shared {
                 // A token of this program is nobody else's business.
                 self.managers.ask(&way, parts, body, self.access.token.is_none()).await
             }
+            Elsewhere::Discover => {
+                // Whatever it is: v2 takes any.
+                self.read(body, ptp::MAX_BODY).await?;
+                let network = self.network().ok_or_else(ptp::no_network)?;
+                Ok(Reply::ok(&ptp::discovered(&network.peers())))
+            }
+            Elsewhere::Peer(call) => {
+                let body = self.read(body, ptp::MAX_BODY).await?;
+                let network = self.network().ok_or_else(ptp::no_network)?;
+                call.ask(&network, &parts.method, &parts.headers, &body).await
+            }
         }
     }
+}
+
+fn nothing(message: &str) -> Reply {
+    Reply::error(StatusCode::NOT_FOUND, "NotFound", message)
 }
 
 fn decoded(segment: &str) -> Option<String> {

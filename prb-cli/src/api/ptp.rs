@@ -5,15 +5,16 @@
 
 use super::reply::Reply;
 use hyper::{HeaderMap, StatusCode, header};
-use prb_p2p::{
-    message::{ResponseError, Role},
-    method::Method,
-    network::{Answer, CallError, Network, Peer, PeerId},
-};
+use prb_p2p::{Answer, CallError, Network, Peer, PeerId, message::Role, method::Method};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Largest body, bytes: what Express takes unless told.
 pub(super) const MAX_BODY: usize = 100 << 10;
+
+/// How long a peer may take. The connection of who asks must outlast it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A method that is asked of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +56,8 @@ impl Call {
             Ok(request) => request,
             Err(cause) => return Ok(failed(&cause.to_string())),
         };
-        Ok(match network.call(&peer, method.name(), request).await {
+        let call = network.call(&peer, method.name(), request);
+        Ok(match timeout(PATIENCE, call).await.unwrap_or(Err(CallError::Timeout)) {
             Ok(answer) => answered(method, answer),
             Err(CallError::UnknownPeer) => unknown_peer(),
             Err(cause) => failed(&cause.to_string()),
@@ -109,9 +111,9 @@ fn answered(method: Method, answer: Answer) -> Reply {
             Ok(data) => Reply::ok(&json!({ "data": data, "hasError": false, "meta": meta })),
             Err(cause) => failed(&format!("the answer is not understood: {cause}")),
         },
-        Err(ResponseError { kind, message }) => {
-            meta["error"] = json!({ "type": kind.name(), "message": message });
-            let error = json!({ "type": kind as i32, "message": message });
+        Err(error) => {
+            meta["error"] = json!({ "type": error.kind().name(), "message": error.message() });
+            let error = json!({ "type": error.kind.unwrap_or_default(), "message": error.message() });
             Reply::ok(&json!({ "hasError": true, "error": error, "meta": meta }))
         }
     }

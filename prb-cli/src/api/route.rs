@@ -117,7 +117,7 @@ impl Route {
     }
 
     /// Whether it is more than reading.
-    pub(super) const fn changes(&self) -> bool {
+    pub(super) fn changes(&self) -> bool {
         if let Self::Elsewhere(what) = self {
             return what.changes();
         }

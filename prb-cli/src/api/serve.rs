@@ -20,13 +20,14 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prb_core::pipeline::CancellationToken;
+use prb_p2p::Network;
 use prb_store::server::{Seats, Troubles};
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -120,6 +121,8 @@ pub(super) struct Shared {
     /// Who answers while nothing does.
     pub(super) subject: Subject,
     pub(super) managers: Managers,
+    /// Where peers are found.
+    pub(super) network: Mutex<Option<Network>>,
 }
 
 /// One connection.

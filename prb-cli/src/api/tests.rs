@@ -4,6 +4,7 @@ mod hostile;
 mod managers;
 mod monitor;
 mod own;
+mod ptp;
 mod v3;
 
 use super::*;
