@@ -21,13 +21,15 @@ mod v3;
 
 use self::{
     access::Access,
-    act::Attached,
+    act::{Attached, Resting},
     health::Watch,
     serve::{Limits, Root, Shared, serve},
 };
 use crate::{
     config::{self, Config},
     deployment::Deployment,
+    identity::Keyring,
+    inventory::Inventory,
     token::{TokenError, token_in},
 };
 use prb_core::pipeline::CancellationToken;
@@ -37,7 +39,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -121,6 +123,7 @@ impl Api {
             seats: Seats::new(limits.connections.0, limits.connections.1),
             troubles: Troubles::default(),
             attached: RwLock::new(None),
+            resting: OnceLock::new(),
         });
         let stop = CancellationToken::new();
         let serving = listeners
@@ -147,6 +150,13 @@ impl Api {
         if !self.announced.swap(true, Ordering::Relaxed) {
             self.announce();
         }
+    }
+
+    /// Answers for this inventory alone while nothing is run.
+    pub fn rest(&self, inventory: Inventory, keyring: Arc<Keyring>) {
+        // Whoever rests does so until the end.
+        let _ = self.shared.resting.set(Resting { inventory, keyring });
+        self.announce();
     }
 
     /// Says where it is. Not before something runs: why a bridge does not start stands alone in the log.

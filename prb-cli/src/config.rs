@@ -7,6 +7,7 @@ pub mod environment;
 mod keys;
 mod notify;
 mod origin;
+mod p2p;
 mod purpose;
 mod show;
 mod tuning;
@@ -16,6 +17,7 @@ pub use api::{Api, DEFAULT_LISTEN, Monitor, Network};
 pub use environment::{Environment, Remark, Service};
 pub use notify::Notify;
 pub use origin::{Origin, Sources};
+pub use p2p::P2p;
 pub use purpose::Purpose;
 pub(crate) use show::place;
 pub use show::show;
@@ -82,6 +84,9 @@ pub struct Config {
     /// Data providers. With this section nothing is ingested and no chain data is kept here: workers are fed with what
     /// providers have verified.
     pub providers: Option<Providers>,
+    /// Finding other services, and being found.
+    #[serde(default)]
+    pub p2p: P2p,
     /// The management API.
     #[serde(default)]
     pub api: Api,
@@ -541,6 +546,7 @@ impl Config {
             notify: Notify::default(),
             serve: Serve::default(),
             providers: None,
+            p2p: P2p::default(),
             api: Api::default(),
             monitor: Monitor::default(),
             log: Log::default(),
@@ -797,6 +803,8 @@ mod tests {
             ("[serve]\ntls_key = \"k\"\n", "name both or neither"),
             ("[providers]\nurl = \"x\"\n", "unknown field `url`"),
             ("[providers]\nurls = [\"ws://10.0.0.3\"]\n", "providers.urls"),
+            ("[p2p]\nboot_nodes = [\"10.0.0.3:1\"]\n", "p2p.boot_nodes: \"10.0.0.3:1\" is no TCP multiaddr"),
+            ("[p2p]\nbootnodes = []\n", "unknown field `bootnodes`"),
         ];
         for (extra, expected) in cases {
             let text =

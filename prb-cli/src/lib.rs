@@ -19,6 +19,7 @@ mod lasting;
 pub mod logs;
 pub mod manual;
 pub mod migrate;
+pub mod ptp;
 pub mod queue;
 pub mod roster;
 pub mod secret;

@@ -2,7 +2,7 @@
 
 use super::{
     access::Access,
-    act::{self, Attached},
+    act::{self, Attached, Resting},
     ask::Asked,
     reply::Reply,
     route::Route,
@@ -22,7 +22,7 @@ use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use tokio::{
@@ -99,6 +99,8 @@ pub(super) struct Shared {
     pub(super) troubles: Troubles,
     /// What runs. Whoever answers holds it for reading, so whoever takes it away waits for answers under way.
     pub(super) attached: RwLock<Option<Attached>>,
+    /// What is managed where nothing is run.
+    pub(super) resting: OnceLock<Resting>,
 }
 
 /// Serves whoever connects until `stop`, then lets answers under way end.
@@ -211,7 +213,10 @@ impl Shared {
             };
             match self.attached.read().await.as_ref() {
                 Some(attached) => act::answer(asked, attached).await,
-                None => act::standing_by(&asked),
+                None => match self.resting.get() {
+                    Some(resting) => act::rest(asked, resting).await,
+                    None => act::standing_by(&asked),
+                },
             }
         };
         timeout(self.limits.answer, answer).await.map_err(|_| {

@@ -3,6 +3,7 @@
 mod hostile;
 mod monitor;
 mod own;
+mod resting;
 mod v3;
 
 use super::*;

@@ -63,7 +63,7 @@ impl fmt::Display for Remark {
 pub enum Service {
     /// `prb data-provider`.
     DataProvider,
-    /// `prb lifecycle`, or `prb run` where no data provider is named.
+    /// `prb lifecycle`, or `prb run` where no data provider is named and none is looked for.
     Lifecycle,
     /// `prb trade`.
     Trade,
@@ -160,6 +160,11 @@ impl Environment {
             }
             _ => refused("must be data_provider, lifecycle or trade"),
         }
+    }
+
+    /// Whether this is a service of v2 that finds others, and is found.
+    pub(super) fn joins(&self) -> Result<bool, ConfigError> {
+        Ok(matches!(self.service()?, Some(Service::DataProvider | Service::Lifecycle)))
     }
 
     /// Whether nothing is to be run beside the management (`PHALA_LIFECYCLE_CONFIG_MODE`).
