@@ -13,15 +13,18 @@ pub(crate) use self::{chain::Knows, provide::Providing};
 
 use self::{desk::Desk, found::Ours};
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, P2p},
     deployment::{Deployment, para_nodes},
+    identity::Keyring,
+    inventory::Inventory,
 };
 use prb_core::backoff::{Backoff, Pace};
 use prb_p2p::{
-    Identity, IdentityError, Me, Network, Options, PreSharedKey, PreSharedKeyError, Service, StartError,
+    Identity, IdentityError, Me, Multiaddr, Network, Options, PreSharedKey, PreSharedKeyError, Service, StartError,
     message::Role,
 };
 use std::{
+    net::{Ipv6Addr, TcpListener},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -88,7 +91,7 @@ impl Prepared {
         let pre_shared_key = p2p.pre_shared_key_file.as_deref().map(PreSharedKey::open).transpose()?;
         let allowed = p2p.allowed()?;
         let options = Options {
-            listen: p2p.listen()?,
+            listen: addresses(p2p.listen()?, has_ipv6()),
             boot_nodes: p2p.boot_nodes()?,
             mdns: p2p.mdns,
             pre_shared_key,
@@ -132,6 +135,7 @@ impl Membership {
         if !config.p2p.enabled {
             return Ok(None);
         }
+        tell_open(&config.p2p, config.providers.is_some());
         let node = (!config.chain.para.is_empty()).then(|| para_nodes(config));
         let desk = Arc::new(Desk::of(&config.p2p)?);
         let mut membership =
@@ -202,6 +206,13 @@ impl Membership {
         self.find_by(Some(finding.abort_handle()));
     }
 
+    /// Lets peers manage this inventory from now on, while nothing is run.
+    pub async fn rest(&self, inventory: Inventory, keyring: Arc<Keyring>) {
+        if let Some(desk) = &self.desk {
+            desk.rest(inventory, keyring).await;
+        }
+    }
+
     /// Nobody manages a deployment from now on, and nothing holds it.
     pub async fn detach(&self) {
         self.find_by(None);
@@ -270,6 +281,32 @@ async fn start(prepared: &Prepared, chain: &str, service: Arc<dyn Service>) -> N
     }
 }
 
+/// Where to listen: all addresses of IPv6 are those of a machine that has any.
+fn addresses(mut listen: Vec<Multiaddr>, has_ipv6: bool) -> Vec<Multiaddr> {
+    let is_any_of_ipv6 = |address: &Multiaddr| address.to_string().starts_with("/ip6/::/");
+    if !has_ipv6 && !listen.iter().all(is_any_of_ipv6) {
+        listen.retain(|address| !is_any_of_ipv6(address));
+    }
+    listen
+}
+
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
+/// Says once what anybody may do here who reaches the port.
+fn tell_open(p2p: &P2p, reads: bool) {
+    if p2p.allow_unauthenticated {
+        warn!("p2p.allow_unauthenticated: whoever joins the peer-to-peer network may change everything");
+    }
+    if reads && !p2p.only_allowed && p2p.pre_shared_key_file.is_none() {
+        warn!(
+            "data is read from whoever joins the peer-to-peer network as a data provider; p2p.pre_shared_key_file or \
+             p2p.only_allowed keep strangers out"
+        );
+    }
+}
+
 /// What this machine calls itself.
 fn hostname() -> String {
     #[cfg(unix)]
@@ -277,4 +314,47 @@ fn hostname() -> String {
     #[cfg(not(unix))]
     let name = std::env::var("COMPUTERNAME").unwrap_or_default();
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v2_f066_a_machine_without_ipv6_listens_where_it_can() {
+        let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Multiaddr>>();
+        let both = parse(&["/ip4/0.0.0.0/tcp/28888", "/ip6/::/tcp/28889"]);
+        assert_eq!(addresses(both.clone(), true), both);
+        assert_eq!(addresses(both.clone(), false), both[..1]);
+        // What is named and cannot be had is told by who tries.
+        for named in [parse(&["/ip6/::/tcp/1"]), parse(&["/ip6/fd00::1/tcp/1", "/ip4/0.0.0.0/tcp/1"])] {
+            assert_eq!(addresses(named.clone(), false), named);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_ends_the_start_with_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::for_nodes(folder.path().to_owned(), "ws://127.0.0.1:9", "ws://127.0.0.1:9");
+        assert!(Membership::open(&config).unwrap().is_none(), "nothing listens without the section");
+        assert!(!config.peer_keys_dir().exists());
+        config.p2p.enabled = true;
+        config.p2p.pre_shared_key_file = Some(folder.path().join("none"));
+        let refused = Membership::open(&config).err().unwrap().to_string();
+        assert!(refused.contains("p2p.pre_shared_key_file") && refused.contains("none"), "{refused}");
+        config.p2p.pre_shared_key_file = None;
+        std::fs::write(config.peer_keys_dir().join("LIFECYCLE"), "x").unwrap();
+        let refused = Membership::open(&config).err().unwrap().to_string();
+        assert!(refused.contains("p2p.identity_dir") && refused.contains("LIFECYCLE"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn while_no_node_tells_the_chain_the_network_is_not_joined_and_can_be_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::for_nodes(folder.path().to_owned(), "ws://127.0.0.1:9", "ws://127.0.0.1:9");
+        config.p2p = P2p { enabled: true, mdns: false, ..P2p::default() };
+        let membership = Membership::open(&config).unwrap().unwrap();
+        assert!(membership.network().is_none());
+        membership.stop().await;
+    }
 }

@@ -3,7 +3,7 @@
 use super::PtpError;
 use crate::{config::P2p, deployment::Deployment};
 use async_trait::async_trait;
-use bytes::Bytes;
+use prost::bytes::Bytes;
 use prb_p2p::{
     Caller, Service,
     message::{ErrorKind, ResponseError},
@@ -21,6 +21,8 @@ impl Desk {
     pub(super) fn of(_: &P2p) -> Result<Self, PtpError> {
         Ok(Self { open: RwLock::default() })
     }
+
+    pub(super) async fn rest(&self, _: crate::inventory::Inventory, _: Arc<crate::identity::Keyring>) {}
 
     pub(super) async fn open(&self, deployment: Arc<Deployment>) {
         *self.open.write().await = Some(deployment);

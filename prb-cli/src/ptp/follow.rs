@@ -59,7 +59,7 @@ fn is_provider(peer: &Peer) -> bool {
 /// Where a peer serves, none if it does not say.
 async fn ask(network: &Network, peer: Peer) -> Option<(PeerId, Found)> {
     let method = Method::GetDataProviderInfo.name();
-    let answer = timeout(PATIENCE, network.call(&peer.id, method, bytes::Bytes::new())).await;
+    let answer = timeout(PATIENCE, network.call(&peer.id, method, prost::bytes::Bytes::new())).await;
     let cause = match answer {
         Ok(Ok(answer)) => match answer.result.map(ProviderInfo::decode) {
             Ok(Ok(info)) => {

@@ -1,7 +1,7 @@
 //! What a data provider answers its peers.
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use prost::bytes::Bytes;
 use prb_core::{
     port::{BlobStore, Coverage, StoreError, Tips},
     progress::Following,
