@@ -7,11 +7,12 @@ mod chain;
 mod desk;
 mod follow;
 mod found;
+pub(crate) mod manage;
 mod provide;
 
 pub(crate) use self::{chain::Knows, provide::Providing};
 
-use self::{desk::Desk, found::Ours};
+use self::{desk::Desk, found::Ours, manage::Management};
 use crate::{
     config::{Config, ConfigError, P2p},
     deployment::{Deployment, para_nodes},
@@ -190,7 +191,7 @@ impl Membership {
     /// Lets peers manage this deployment from now on, and the deployment read from the data providers among them.
     pub async fn attach(&self, deployment: &Arc<Deployment>) {
         if let Some(desk) = &self.desk {
-            desk.open(deployment.clone()).await;
+            desk.open(Management::Running(deployment.clone())).await;
         }
         let Some(finder) = deployment.finder() else { return };
         let (waiting, ours) = (joined(self.joined.clone()), self.ours.clone());
@@ -209,7 +210,7 @@ impl Membership {
     /// Lets peers manage this inventory from now on, while nothing is run.
     pub async fn rest(&self, inventory: Inventory, keyring: Arc<Keyring>) {
         if let Some(desk) = &self.desk {
-            desk.rest(inventory, keyring).await;
+            desk.open(Management::Resting { inventory, keyring }).await;
         }
     }
 
