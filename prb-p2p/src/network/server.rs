@@ -1,0 +1,170 @@
+//! Calls of others.
+
+use super::{
+    Caller, Limits, Service, address, frame, meter,
+    peer::clean,
+    seats::{Seat, Seats},
+    streams::Incoming,
+};
+use crate::{
+    message::{ErrorKind, RequestWrapper, ResponseError, ResponseWrapper},
+    method::Method,
+};
+use bytes::Bytes;
+use futures::{AsyncWriteExt as _, FutureExt as _};
+use libp2p::{PeerId, Stream};
+use prost::Message as _;
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::timeout};
+use tracing::{debug, error};
+
+/// Answers calls of peers.
+pub(super) struct Server {
+    service: Arc<dyn Service>,
+    /// The answer to `Hello`.
+    me: Bytes,
+    allowed: Option<BTreeSet<PeerId>>,
+    limits: Limits,
+    waiting: Arc<Seats>,
+    answering: Arc<Seats>,
+    closing: Arc<Semaphore>,
+}
+
+impl Server {
+    pub(super) fn new(
+        service: Arc<dyn Service>,
+        me: Bytes,
+        allowed: Option<BTreeSet<PeerId>>,
+        limits: &Limits,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            service,
+            me,
+            allowed,
+            limits: limits.clone(),
+            waiting: Seats::new(limits.waiting, limits.waiting_per_peer),
+            answering: Seats::new(limits.answers, limits.answers_per_peer),
+            closing: Arc::new(Semaphore::new(MOST_CLOSING)),
+        })
+    }
+
+    /// What is to be done with a stream; nothing if there are far too many.
+    pub(super) fn accept(
+        self: &Arc<Self>,
+        incoming: Incoming,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let waiting = self.waiting.try_take(incoming.peer);
+        let closing = if waiting.is_none() { self.closing.clone().try_acquire_owned().ok() } else { None };
+        if waiting.is_none() {
+            meter::answered("", "busy");
+            closing.as_ref()?;
+        }
+        let server = self.clone();
+        Some(async move {
+            match waiting {
+                Some(seat) => server.serve(incoming, seat).await,
+                None => close(incoming.stream).await,
+            }
+            drop(closing);
+        })
+    }
+
+    async fn serve(&self, Incoming { peer, address, mut stream }: Incoming, _waiting: Seat) {
+        let caller = Caller {
+            peer,
+            is_local: address::is_local(&address),
+            is_listed: self.allowed.as_ref().is_some_and(|allowed| allowed.contains(&peer)),
+            address,
+        };
+        let Ok(_seat) = timeout(self.limits.request, self.answering.take(peer)).await else {
+            meter::answered("", "busy");
+            return close(stream).await;
+        };
+        let read = timeout(self.limits.request, frame::read(&mut stream, self.limits.largest_request)).await;
+        let (method, nonce, result) = match read {
+            Err(_) => {
+                debug!(%peer, "a call did not arrive in time");
+                meter::answered("", "timeout");
+                return close(stream).await;
+            }
+            Ok(Err(frame::Unread::Io(error))) => {
+                debug!(%peer, %error, "a call was broken off");
+                return meter::answered("", "broken_off");
+            }
+            Ok(Err(frame::Unread::TooLarge)) => {
+                let text = format!("a request must not be larger than {} bytes", self.limits.largest_request);
+                (String::new(), String::new(), Err(ResponseError::new(ErrorKind::Server, text)))
+            }
+            Ok(Ok(request)) => match RequestWrapper::decode(request) {
+                Err(error) => {
+                    let text = format!("this is no request: {error}");
+                    (String::new(), String::new(), Err(ResponseError::new(ErrorKind::Server, text)))
+                }
+                Ok(request) => {
+                    let result = self.answer(&caller, &request).await;
+                    (request.method.unwrap_or_default(), request.nonce.unwrap_or_default(), result)
+                }
+            },
+        };
+        let outcome = if result.is_ok() { "ok" } else { "error" };
+        let answer = wrap(nonce, result).encode_to_vec();
+        match timeout(self.limits.answer, frame::write(&mut stream, &answer)).await {
+            Ok(Ok(())) => meter::answered(&method, outcome),
+            Ok(Err(_)) => meter::answered(&method, "broken_off"),
+            Err(_) => meter::answered(&method, "timeout"),
+        }
+    }
+
+    async fn answer(&self, caller: &Caller, request: &RequestWrapper) -> Result<Bytes, ResponseError> {
+        let failed = |text: String| Err(ResponseError::new(ErrorKind::Server, text));
+        let Some(method) = Method::find(request.method()) else {
+            return failed(format!("there is no method {:?}", clean(request.method().into())));
+        };
+        if method == Method::Hello {
+            return Ok(self.me.clone());
+        }
+        let data = request.data.clone().unwrap_or_default();
+        let answer = AssertUnwindSafe(self.service.answer(caller, method, data)).catch_unwind();
+        match timeout(self.limits.service, answer).await {
+            Ok(Ok(Ok(answer))) if answer.len() > self.limits.largest_answer - LARGEST_WRAPPING => {
+                failed(format!("the answer is larger than {} bytes", self.limits.largest_answer))
+            }
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => {
+                error!(method = method.name(), "answering a peer panicked; this is a fault of the program");
+                failed("answering failed; the log of this node says more".into())
+            }
+            Err(_) => failed(format!("there was no answer within {} s", self.limits.service.as_secs())),
+        }
+    }
+}
+
+fn wrap(request_nonce: String, result: Result<Bytes, ResponseError>) -> ResponseWrapper {
+    let (data, error) = match result {
+        Ok(data) => (Some(data), None),
+        Err(error) => (None, Some(error)),
+    };
+    ResponseWrapper {
+        created_at: Some(frame::timestamp()),
+        request_nonce: Some(request_nonce),
+        nonce: Some(frame::nonce()),
+        data,
+        has_error: Some(error.is_some()),
+        error,
+    }
+}
+
+/// Ends a stream without an answer. Callers of v2 hang for ever if it is only dropped.
+async fn close(mut stream: Stream) {
+    // One that does not take even this is dropped.
+    let _ = timeout(CLOSING, stream.close()).await;
+}
+
+/// Longest time to end a stream.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// Streams that are ended without an answer at once; more are dropped.
+const MOST_CLOSING: usize = 256;
+
+/// What is around an answer, bytes: a nonce may be as long as a request, but those are of our size.
+const LARGEST_WRAPPING: usize = 4096;

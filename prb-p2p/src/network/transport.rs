@@ -1,0 +1,58 @@
+//! From TCP to streams: names, the pre-shared key, Noise, and the muxers of nodes old and new.
+
+use super::Limits;
+use crate::{identity::Identity, psk::PreSharedKey};
+use futures::{
+    TryFutureExt as _,
+    future::{Either, ready},
+};
+use libp2p::{
+    PeerId, Transport as _,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::Boxed,
+        upgrade::{SelectUpgrade, Version},
+    },
+    dns, noise, tcp, yamux,
+};
+use libp2p_mplex as mplex;
+use std::io;
+
+pub(super) type Transport = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// Yamux is preferred; nodes of PRB v2 speak mplex only.
+pub(super) fn build(
+    identity: &Identity,
+    key: Option<&PreSharedKey>,
+    limits: &Limits,
+) -> Result<Transport, noise::Error> {
+    let tcp = || tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
+    let named = dns::tokio::Transport::system(tcp()).unwrap_or_else(|_| {
+        // A machine without name servers still reaches addresses.
+        dns::tokio::Transport::custom(tcp(), dns::ResolverConfig::default(), dns::ResolverOpts::default())
+    });
+    let key = key.map(PreSharedKey::config);
+    let secret = named.and_then(move |socket, _| match key {
+        Some(key) => Either::Left(key.handshake(socket).map_ok(Either::Left).map_err(io::Error::other)),
+        None => Either::Right(ready(Ok(Either::Right(socket)))),
+    });
+    let muxers = SelectUpgrade::new(yamux_config(limits), mplex_config(limits));
+    Ok(secret
+        .upgrade(Version::V1)
+        .authenticate(noise::Config::new(identity.keypair())?)
+        .multiplex(muxers)
+        .timeout(limits.setup)
+        .boxed())
+}
+
+fn yamux_config(limits: &Limits) -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(limits.streams_per_connection);
+    config
+}
+
+fn mplex_config(limits: &Limits) -> mplex::Config {
+    let mut config = mplex::Config::new();
+    config.set_max_num_streams(limits.streams_per_connection);
+    config
+}

@@ -1,0 +1,71 @@
+//! Files that only their owner may read.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+use tracing::warn;
+use zeroize::Zeroizing;
+
+/// Reads a secret. Permissions that let others read it are told and taken away.
+pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    close_to_others(path, &file);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST));
+    (&file).take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {LARGEST} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Writes a secret to a file that is not there yet, whole or not at all.
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let beside = beside(path);
+    let written = write(&beside, bytes).and_then(|()| fs::hard_link(&beside, path));
+    let removed = fs::remove_file(&beside);
+    written.and(removed)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", uuid::Uuid::new_v4().simple()));
+    path.with_file_name(name)
+}
+
+#[cfg(unix)]
+fn close_to_others(path: &Path, file: &File) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(metadata) = file.metadata() else { return };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 || !metadata.is_file() {
+        return;
+    }
+    let mended = file.set_permissions(fs::Permissions::from_mode(0o600));
+    warn!(
+        path = %path.display(),
+        mode = %format_args!("{mode:o}"),
+        mended = mended.is_ok(),
+        "a secret could be read by others on this machine; consider it known to them"
+    );
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_: &Path, _: &File) {}
+
+/// Of any such file, bytes. An RSA identity has about 2,000.
+const LARGEST: usize = 64 * 1024;
