@@ -29,7 +29,7 @@ mod v3;
 pub(crate) use self::managers::Managers;
 use self::{
     access::Access,
-    act::Attached,
+    act::{Attached, Resting},
     health::Watch,
     queue::Queue,
     serve::{Limits, Root, Shared, serve},
@@ -38,6 +38,8 @@ use self::{
 use crate::{
     config::{self, Config, ConfigError, DEFAULT_MONITOR, DEFAULT_QUEUE},
     deployment::Deployment,
+    identity::Keyring,
+    inventory::Inventory,
     token::{TokenError, token_in},
 };
 use prb_chain::redis_queue::Space;
@@ -48,7 +50,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -194,6 +196,7 @@ impl Api {
             subject,
             managers,
             network: Mutex::new(None),
+            resting: OnceLock::new(),
         });
         let stop = CancellationToken::new();
         let serving = listeners
@@ -235,6 +238,13 @@ impl Api {
         if !self.announced.swap(true, Ordering::Relaxed) {
             self.announce();
         }
+    }
+
+    /// Answers for this inventory alone while nothing is run.
+    pub fn rest(&self, inventory: Inventory, keyring: Arc<Keyring>) {
+        // Whoever rests does so until the end.
+        let _ = self.shared.resting.set(Resting { inventory, keyring });
+        self.announce();
     }
 
     /// Says where it is. Not before something runs: why a bridge does not start stands alone in the log.

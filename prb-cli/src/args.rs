@@ -65,12 +65,13 @@ pub enum Command {
     /// Keep workers in step and at work with data from providers: nothing is ingested, no chain data is kept here.
     ///
     /// The same as `prb run` with a section `[providers]`. It starts without any provider and waits for one; any of them
-    /// may stop and come back. SIGHUP reads the addresses in the configuration again.
+    /// may stop and come back. SIGHUP reads the addresses in the configuration again. With a section `[p2p]` it finds providers by
+    /// itself, beside those that are named, and peers that may manage pools and workers.
     Lifecycle(LifecycleArgs),
     /// Serve verified data to other machines: ingest and an HTTP server, no workers, no transactions.
     ///
     /// Two nodes are enough, or another data provider to mirror, named here or in the configuration. Besides prb's own routes it answers the read API of
-    /// headers-cache. SIGINT or SIGTERM stops it in order.
+    /// headers-cache. With a section `[p2p]` lifecycle managers find it. SIGINT or SIGTERM stops it in order.
     DataProvider(DataProviderArgs),
     /// Show how far a running `prb data-provider` is: heights, finalized heads, blocks per second, what is left, and how
     /// the nodes stand that it asks.
@@ -96,7 +97,7 @@ pub enum Command {
     /// wrong.
     ///
     /// Nodes, data providers and declared workers are asked what they are and how far they have come, files are read, and
-    /// the address of section `[serve]` is tried. Nothing is changed.
+    /// the addresses of sections `[serve]` and `[p2p]` are tried, and boot nodes dialled. Nothing is changed.
     Check {
         /// Ask nobody over the network.
         #[arg(long)]

@@ -20,6 +20,7 @@ pub mod logs;
 pub mod manual;
 pub mod migrate;
 pub mod monitor;
+pub mod ptp;
 pub mod queue;
 pub mod roster;
 pub mod secret;

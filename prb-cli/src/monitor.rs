@@ -5,10 +5,21 @@ use crate::{
     args::MonitorArgs,
     config::{Config, ConfigError, DEFAULT_MONITOR, Purpose, Redis, Sources},
     deployment::interrupted,
+    ptp::{self, PtpError},
     supervise,
 };
-use std::net::SocketAddr;
+use async_trait::async_trait;
+use prb_p2p::{
+    Caller, Service,
+    message::{ErrorKind, ResponseError, Role},
+    method::Method,
+};
+use prost::bytes::Bytes;
+use std::{net::SocketAddr, sync::Arc};
 use tracing::info;
+
+/// What v2's monitor tells of its chain.
+const NO_CHAIN: &str = "client";
 
 /// Why a monitor does not start.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +30,28 @@ pub enum MonitorError {
     /// It cannot listen, or ask managers.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The peer-to-peer network cannot be joined.
+    #[error(transparent)]
+    Ptp(#[from] PtpError),
+}
+
+/// A monitor asks peers and has nothing to tell them.
+struct Client;
+
+#[async_trait]
+impl Service for Client {
+    async fn answer(&self, _: &Caller, method: Method, _: Bytes) -> Result<Bytes, ResponseError> {
+        Err(ResponseError::new(ErrorKind::NotFound, format!("a monitor has no {}", method.name())))
+    }
 }
 
 /// The configuration with what the command line says. The file may be missing.
 pub fn configured(sources: &Sources, args: &MonitorArgs) -> Result<Config, ConfigError> {
-    let mut config = Config::read_or_default(sources, Purpose::Monitor)?;
     let MonitorArgs { listen, managers, queue } = args.clone();
+    let environment = sources.environment.clone();
+    let environment = if queue { environment } else { environment.joining() };
+    let mut config =
+        Config::read_or_default(&Sources { environment, ..sources.clone() }, Purpose::Monitor)?.as_client();
     let monitor = &mut config.monitor;
     monitor.managers_file = managers.or(monitor.managers_file.take());
     if queue {
@@ -54,12 +81,22 @@ pub async fn run(config: &Config, queue: bool) -> Result<(), MonitorError> {
     } else {
         Api::monitor_alone(config)?
     };
+    let peers = match queue {
+        true => None,
+        false => ptp::join(config, Role::Client, NO_CHAIN.to_owned(), Arc::new(Client)).await?,
+    };
+    if let Some(network) = &peers {
+        api.join(network.clone());
+    }
     api.announce_once();
     supervise::ready("listening");
     interrupted.await;
     info!("stopping");
     supervise::stopping();
     api.stop().await;
+    if let Some(network) = peers {
+        network.stop().await;
+    }
     info!("stopped");
     Ok(())
 }
@@ -96,6 +133,27 @@ mod tests {
         ] {
             assert_eq!(made(file, &[("PORT", port)], args), (expected.to_owned(), None), "{file} {port}");
         }
+    }
+
+    #[test]
+    fn v2_f074_it_joins_the_network_of_peers_unless_it_is_told_not_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let joins = |file: &str, variables: &[(&str, &str)]| {
+            let path = folder.path().join("prb.toml");
+            std::fs::write(&path, file).unwrap();
+            let environment = Environment::of(variables.iter().copied());
+            let config = configured(&Sources { file: path, environment }, &MonitorArgs::default()).unwrap();
+            assert!(config.remarks().is_empty(), "{:?}", config.remarks());
+            let p2p = config.p2p;
+            (p2p.enabled, p2p.mdns, p2p.listen.len(), p2p.boot_nodes.len())
+        };
+        assert_eq!(joins("", &[]), (true, true, 0, 0));
+        assert_eq!(joins("", &[("PTP_BOOT_NODES", "/ip4/10.0.0.3/tcp/28888")]), (true, true, 0, 1));
+        assert_eq!(joins("", &[("PTP_LISTEN_ADDRESSES", "/ip4/0.0.0.0/tcp/0")]), (true, true, 1, 0));
+        assert_eq!(joins("", &[("PRB_P2P_MDNS", "false")]), (true, false, 0, 0));
+        assert_eq!(joins("", &[("PRB_P2P_ENABLED", "false")]), (false, true, 0, 0));
+        assert_eq!(joins("[p2p]\nenabled = false\n", &[]), (false, true, 0, 0));
+        assert_eq!(joins("[p2p]\nbridge_identity = \"a\"\n", &[]), (true, true, 0, 0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     access::Access,
-    act::{self, Attached},
+    act::{self, Attached, Resting},
     ask::Asked,
     managers::Managers,
     reply::{Reply, Sent},
@@ -27,7 +27,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -118,6 +118,8 @@ pub(super) struct Shared {
     pub(super) troubles: Troubles,
     /// What runs. Whoever answers holds it for reading, so whoever takes it away waits for answers under way.
     pub(super) attached: RwLock<Option<Attached>>,
+    /// What is managed where nothing is run.
+    pub(super) resting: OnceLock<Resting>,
     /// Who answers while nothing does.
     pub(super) subject: Subject,
     pub(super) managers: Managers,
@@ -257,7 +259,10 @@ impl Shared {
             };
             match self.attached.read().await.as_ref() {
                 Some(attached) => act::answer(asked, attached).await,
-                None => self.subject.answer(asked).await,
+                None => match self.resting.get() {
+                    Some(resting) => act::rest(asked, resting).await,
+                    None => self.subject.answer(asked).await,
+                },
             }
         };
         timeout(self.limits.answer, answer).await.map_err(|_| {

@@ -5,6 +5,7 @@ mod managers;
 mod monitor;
 mod own;
 mod ptp;
+mod resting;
 mod v3;
 
 use super::*;

@@ -26,6 +26,8 @@ pub struct Environment {
     left_out: BTreeMap<String, String>,
     /// Whether the command line names data providers.
     fed: bool,
+    /// Whether the command joins the peer-to-peer network by itself.
+    joining: bool,
 }
 
 /// What is to be told of a variable.
@@ -63,7 +65,7 @@ impl fmt::Display for Remark {
 pub enum Service {
     /// `prb data-provider`.
     DataProvider,
-    /// `prb lifecycle`, or `prb run` where no data provider is named.
+    /// `prb lifecycle`, or `prb run` where no data provider is named and none is looked for.
     Lifecycle,
     /// `prb trade`.
     Trade,
@@ -101,6 +103,11 @@ impl Environment {
     /// Where the command line names data providers: what is said of reading from them has a meaning then.
     pub(crate) fn fed(self) -> Self {
         Self { fed: true, ..self }
+    }
+
+    /// For a command that joins the peer-to-peer network unless told: what is said of that has a meaning then.
+    pub(crate) fn joining(self) -> Self {
+        Self { joining: true, ..self }
     }
 
     /// Leaves out a variable that cannot be used, if that may be.
@@ -174,6 +181,11 @@ impl Environment {
     pub fn queue_redis(&self) -> Result<Option<&str>, ConfigError> {
         let default = || Ok((self.service()? == Some(Service::Queue)).then_some(V2_QUEUE_REDIS));
         self.get(QUEUE_REDIS).map_or_else(default, |url| Ok(Some(url)))
+    }
+
+    /// Whether this is a service of v2 that finds others, and is found.
+    pub(super) fn joins(&self) -> Result<bool, ConfigError> {
+        Ok(matches!(self.service()?, Some(Service::DataProvider | Service::Lifecycle)))
     }
 
     /// Whether nothing is to be run beside the management (`PHALA_LIFECYCLE_CONFIG_MODE`).
