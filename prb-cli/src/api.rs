@@ -7,12 +7,17 @@
 
 mod access;
 mod act;
+mod answers;
 mod ask;
+mod bulk;
 mod elsewhere;
+mod events;
 mod fleet;
 mod health;
+mod history;
 mod managers;
 mod monitor;
+mod openapi;
 mod overview;
 mod pace;
 mod ptp;
@@ -30,6 +35,7 @@ pub(crate) use self::managers::Managers;
 use self::{
     access::Access,
     act::{Attached, Resting},
+    events::Hub,
     health::Watch,
     queue::Queue,
     serve::{Limits, Root, Shared, serve},
@@ -229,7 +235,8 @@ impl Api {
     /// Answers for this deployment from now on.
     pub async fn attach(&self, deployment: Arc<Deployment>) {
         let watch = Watch::on(&deployment);
-        *self.shared.attached.write().await = Some(Attached { deployment, watch });
+        let hub = Hub::on(&deployment, watch.heard().clone());
+        *self.shared.attached.write().await = Some(Attached { deployment, watch, hub });
         self.announce_once();
     }
 
@@ -292,7 +299,8 @@ impl Api {
 
     /// Stands by from now on. Nobody asks the deployment any more, and nothing holds it.
     pub async fn detach(&self) {
-        if let Some(Attached { deployment, watch }) = self.shared.attached.write().await.take() {
+        if let Some(Attached { deployment, watch, hub }) = self.shared.attached.write().await.take() {
+            hub.end().await;
             watch.end().await;
             drop(deployment);
         }

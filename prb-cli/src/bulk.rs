@@ -106,6 +106,8 @@ struct WorkerRow {
     enabled: Option<bool>,
     sync_only: Option<bool>,
     gatekeeper: Option<bool>,
+    /// Separated by semicolons, so that they are one column of CSV.
+    tags: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -135,7 +137,8 @@ pub fn read(path: &Path) -> Result<Rows, BulkError> {
     parse(path, format, &fs::read_to_string(path).map_err(unreadable)?)
 }
 
-fn parse(path: &Path, format: Format, text: &str) -> Result<Rows, BulkError> {
+/// Reads the text of a file; `path` is where mistakes are said to be.
+pub(crate) fn parse(path: &Path, format: Format, text: &str) -> Result<Rows, BulkError> {
     let mut rows = Rows { path: path.to_owned(), pools: Vec::new(), workers: Vec::new() };
     match format {
         Format::Csv => {
@@ -249,11 +252,12 @@ impl PoolRow {
 
 impl WorkerRow {
     fn change(&self, is_known: bool) -> Result<Change, units::BadAmount> {
-        let Self { name, endpoint, pool, stake, enabled, sync_only, gatekeeper } = self.clone();
+        let Self { name, endpoint, pool, stake, enabled, sync_only, gatekeeper, tags } = self.clone();
         let stake = stake.as_deref().map(units::stake).transpose()?;
+        let tags = tags.as_deref().map(tags_in);
         if is_known {
             let (endpoint, pool) = (Some(endpoint), Some(pool));
-            let set = WorkerSet { name: None, endpoint, pool, stake, enabled, sync_only, gatekeeper };
+            let set = WorkerSet { name: None, endpoint, pool, stake, enabled, sync_only, gatekeeper, tags };
             return Ok(Change::SetWorker(name, set));
         }
         let worker = WorkerRecord::new(name, endpoint, pool, stake.unwrap_or_default());
@@ -261,6 +265,7 @@ impl WorkerRow {
             enabled: enabled.unwrap_or(worker.enabled),
             sync_only: sync_only.unwrap_or(worker.sync_only),
             gatekeeper: gatekeeper.unwrap_or(worker.gatekeeper),
+            tags: tags.unwrap_or_default(),
             ..worker
         }))
     }
@@ -274,8 +279,13 @@ impl WorkerRow {
             enabled: Some(worker.enabled),
             sync_only: Some(worker.sync_only),
             gatekeeper: Some(worker.gatekeeper),
+            tags: Some(worker.tags.join(";")),
         }
     }
+}
+
+fn tags_in(text: &str) -> Vec<String> {
+    text.split(';').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
 }
 
 /// The text of a file with all pools and workers (CSV: workers).

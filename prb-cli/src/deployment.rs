@@ -487,15 +487,15 @@ async fn one_chain(config: &Config, store: &LmdbStore, journal: &Journal) -> Res
     Ok(())
 }
 
-/// `prb run` and `prb lifecycle`: until SIGINT or SIGTERM, or until going on is useless. At SIGHUP the addresses of
-/// providers are read again with `read`.
+/// `prb run` and `prb lifecycle`: until SIGINT or SIGTERM, or until going on is useless. At SIGHUP the log filter and the
+/// addresses of providers are read again with `read`.
 pub async fn run(
     config: &Config,
     read: impl Fn() -> Result<Config, ConfigError>,
 ) -> Result<(), DeploymentError> {
     // First of all: a signal that comes while things are opened ends the program in order too.
     let mut interrupted = std::pin::pin!(interrupted());
-    let mut reloads = providers::reloads(config.providers.is_some());
+    let mut reloads = providers::reloads();
     let _alive = supervise::keep_alive();
     if config.redis.is_some() {
         // Whose turn it is may take as long as another one lives.

@@ -6,7 +6,9 @@ mod change;
 mod format;
 mod record;
 
-pub use change::{Affected, Change, OperatorSet, PoolSet, Refusal, Refused, WorkerSet, apply};
+pub use change::{
+    Affected, Change, MAX_TAG, MAX_TAGS, OperatorSet, PoolSet, Refusal, Refused, WorkerSet, apply, apply_each,
+};
 pub use record::{Operator, Pool, Record, WorkerRecord};
 
 use format::FORMAT;
@@ -230,16 +232,43 @@ impl Inventory {
         decide: impl FnOnce(&Snapshot) -> Result<Vec<Change>, E>,
     ) -> Result<Vec<Affected>, E> {
         let failed = |cause| E::from(InventoryError::Database { path: self.path.clone(), cause });
-        let mut txn = self.env.write_txn().map_err(failed)?;
+        let txn = self.env.write_txn().map_err(failed)?;
         let mut snapshot = self.read(&txn).map_err(failed)?;
         let changes = decide(&snapshot)?;
         let affected = apply(&mut snapshot, &changes).map_err(InventoryError::from)?;
-        if affected.iter().any(Affected::changed) {
-            affected.iter().try_for_each(|one| self.store(&mut txn, one)).map_err(failed)?;
-            self.meta.put(&mut txn, REVISION, &(snapshot.revision + 1)).map_err(failed)?;
-            txn.commit().map_err(failed)?;
-        }
+        self.commit(txn, snapshot.revision, affected.iter()).map_err(failed)?;
         Ok(affected)
+    }
+
+    /// Makes those of the changes that `decide` answers to what is there which can be made, and says of each what became of
+    /// it.
+    pub fn change_each(
+        &self,
+        decide: impl FnOnce(&Snapshot) -> Vec<Change>,
+    ) -> Result<Vec<Result<Affected, Refusal>>, InventoryError> {
+        self.failing(|| {
+            let txn = self.env.write_txn()?;
+            let mut snapshot = self.read(&txn)?;
+            let changes = decide(&snapshot);
+            let made = apply_each(&mut snapshot, &changes);
+            self.commit(txn, snapshot.revision, made.iter().flatten())?;
+            Ok(made)
+        })
+    }
+
+    /// Writes down what was changed, if anything was.
+    fn commit<'a>(
+        &self,
+        mut txn: RwTxn<'_>,
+        revision: u64,
+        affected: impl Iterator<Item = &'a Affected> + Clone,
+    ) -> heed::Result<()> {
+        if !affected.clone().any(Affected::changed) {
+            return Ok(());
+        }
+        affected.into_iter().try_for_each(|one| self.store(&mut txn, one))?;
+        self.meta.put(&mut txn, REVISION, &(revision + 1))?;
+        txn.commit()
     }
 
     fn read(&self, txn: &RoTxn<'_>) -> heed::Result<Snapshot> {

@@ -6,6 +6,8 @@ use crate::{args::TxCommand, config::Config, units};
 use orders::{Order, OrderError};
 use prb_chain::journal::{BY_OPERATOR, Dropped, Entry, Image, Journal, JournalError, Record};
 use prb_core::{fault::unusable, id::JobId};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     io::{self, Write},
@@ -193,19 +195,49 @@ fn fees(image: &Image, json: bool, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// One entry for programs. Times are UTC, absent where unknown.
+/// A transaction for programs. Times are UTC, null where unknown.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct TransactionRow {
+    /// Its job.
+    pub id: String,
+    /// `pid` of the pool that it is for.
+    pub pool: Option<u64>,
+    /// What it stands at.
+    pub state: &'static str,
+    /// What it does.
+    pub description: String,
+    /// When it was taken on.
+    pub accepted: Option<String>,
+    /// When it was sent last.
+    pub sent: Option<String>,
+    /// When it ended.
+    pub ended: Option<String>,
+    /// Hash of its extrinsic.
+    pub extrinsic: Option<String>,
+    /// Why it failed, or what is wrong.
+    pub message: Option<String>,
+}
+
+impl TransactionRow {
+    /// A journal's entry.
+    pub fn of(entry: &Entry) -> Self {
+        Self {
+            id: entry.job.to_string(),
+            pool: entry.pool.map(|pool| pool.0),
+            state: entry.stand.name(),
+            description: entry.description.clone(),
+            accepted: entry.accepted.map(utc),
+            sent: entry.sent.map(utc),
+            ended: entry.ended.map(utc),
+            extrinsic: entry.extrinsic.map(|hash| hash.to_string()),
+            message: entry.message.clone(),
+        }
+    }
+}
+
+/// One entry for programs.
 pub fn as_json(entry: &Entry) -> Value {
-    json!({
-        "id": entry.job.to_string(),
-        "pool": entry.pool.map(|pool| pool.0),
-        "state": entry.stand.name(),
-        "description": entry.description,
-        "accepted": entry.accepted.map(utc),
-        "sent": entry.sent.map(utc),
-        "ended": entry.ended.map(utc),
-        "extrinsic": entry.extrinsic.map(|hash| hash.to_string()),
-        "message": entry.message,
-    })
+    json!(TransactionRow::of(entry))
 }
 
 /// A time in milliseconds since 1970 as `2026-11-27T10:05:33Z`.

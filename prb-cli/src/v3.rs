@@ -15,13 +15,14 @@ use crate::{
     },
 };
 use prb_core::id::AccountId;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
 use zeroize::Zeroizing;
 
 /// A configuration command.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub enum Command {
     /// Add a pool.
     AddPool(PoolFields),
@@ -55,14 +56,14 @@ pub enum Command {
 }
 
 /// A pool by its pid.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 pub struct Pid {
     /// The pool.
     pub pid: u64,
 }
 
 /// All values of a pool.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct PoolFields {
     /// Its name.
     pub name: String,
@@ -75,7 +76,7 @@ pub struct PoolFields {
 }
 
 /// All values of a worker.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct WorkerFields {
     /// Its name.
     pub name: String,
@@ -96,12 +97,13 @@ pub struct WorkerFields {
 }
 
 /// A pool's operator.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub struct OperatorFields {
     /// The pool.
     pub pid: u64,
     /// The secret, wiped from memory after use.
     #[serde(deserialize_with = "wiped")]
+    #[schemars(with = "String")]
     pub account: Zeroizing<String>,
     /// What it is.
     pub account_type: SecretType,
@@ -120,7 +122,7 @@ impl fmt::Debug for OperatorFields {
 }
 
 /// What a secret is. Both forms are told apart by themselves too; the type is only checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum SecretType {
     /// Mnemonic, seed or derivation URI.
     Seed,
@@ -210,6 +212,7 @@ pub fn changes(
                 enabled: Some(!worker.disabled),
                 sync_only: Some(worker.sync_only),
                 gatekeeper: Some(worker.gatekeeper),
+                tags: None,
             };
             vec![Change::SetWorker(worker.name.clone(), set)]
         }
@@ -303,7 +306,7 @@ pub fn answer(snapshot: &Snapshot, command: &Command) -> Result<Option<Value>, C
 }
 
 /// A pool as v3 writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolView {
     /// Its own id.
     pub id: String,
@@ -320,7 +323,7 @@ pub struct PoolView {
 }
 
 /// A worker as v3 writes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerView {
     /// Its own id.
     pub id: String,
@@ -359,7 +362,7 @@ impl WorkerView {
 }
 
 /// A pool's operator as v3 writes it: addresses of Phala.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperatorView {
     /// The pool.
     pub pid: u64,

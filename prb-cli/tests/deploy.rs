@@ -124,11 +124,11 @@ fn v3_f53_systemd_units_run_commands_that_there_are_and_wait_for_their_word() {
         let mut words = line.split_whitespace();
         assert_eq!(words.next(), Some("/usr/local/bin/prb"), "{file}");
         let command = parsed(&file, &words.collect::<Vec<_>>()).command.unwrap();
-        let reloads = matches!(command, Command::Lifecycle(_));
+        let reloads = matches!(command, Command::Lifecycle(_) | Command::Run(_));
         assert_eq!(
             values("ExecReload").len(),
             usize::from(reloads),
-            "{file}: SIGHUP ends what reads no providers"
+            "{file}: SIGHUP ends what reads nothing again"
         );
         commands.push(format!("{command:?}").split([' ', '(']).next().unwrap().to_owned());
         assert_eq!(

@@ -1,10 +1,13 @@
 //! What is asked of a deployment, and done to it.
 
 use super::{
+    answers::{Done, GitRevision, Health, LogFilter, Paused, Ready, Taken},
     ask::Asked,
+    bulk,
+    events::Hub,
     fleet::Fleet,
-    health::Watch,
-    monitor,
+    health::{Heard, Watch},
+    monitor, openapi,
     overview::{self, Seen},
     reply::Reply,
     v1,
@@ -14,6 +17,7 @@ use crate::{
     deployment::Deployment,
     identity::Keyring,
     inventory::{Inventory, WorkerRecord},
+    logs::{self, LogError},
     telemetry,
     v3::{self, Command as Config},
 };
@@ -24,7 +28,6 @@ use prb_core::{
     pipeline::BridgeError,
     port::{Coverage, StoreError},
 };
-use serde_json::json;
 use std::{collections::HashMap, sync::Arc};
 use tracing::{debug, info};
 use uuid::Uuid;
@@ -33,6 +36,7 @@ use uuid::Uuid;
 pub(super) struct Attached {
     pub(super) deployment: Arc<Deployment>,
     pub(super) watch: Watch,
+    pub(super) hub: Hub,
 }
 
 /// What is managed while nothing is run.
@@ -48,10 +52,15 @@ const ELSEWHERE: &str =
 /// Answers what needs no deployment; else gives it back.
 pub(super) fn alone(asked: Asked) -> Result<Reply, Asked> {
     Ok(match asked {
-        Asked::WmStatus => Reply::ok(&json!({ "git_revision": v1::REVISION })),
+        Asked::WmStatus => Reply::ok(&GitRevision { git_revision: v1::REVISION }),
         // v3 does not restart itself any more either, and says so in this form.
-        Asked::WmRestart => Reply::json(StatusCode::METHOD_NOT_ALLOWED, &json!({ "ok": true })),
+        Asked::WmRestart => Reply::json(StatusCode::METHOD_NOT_ALLOWED, &Done { ok: true }),
         Asked::Version => Reply::ok(&v1::version()),
+        Asked::OpenApi => Reply::whole("application/json", openapi::document()),
+        Asked::Log => log(logs::current()),
+        Asked::SetLog(filter) => {
+            log(logs::change(&filter).inspect(|filter| info!(filter, "logs changed over the API")))
+        }
         Asked::Entrance => monitor::entrance(),
         Asked::QueueEntrance => monitor::queue_entrance(),
         Asked::Monitor(asset, held) => asset.reply(held),
@@ -66,7 +75,7 @@ pub(super) fn alone(asked: Asked) -> Result<Reply, Asked> {
 /// Answers while nothing runs yet, or no more.
 pub(super) fn standing_by(asked: &Asked) -> Reply {
     match asked {
-        Asked::Health => Reply::ok(&json!({ "ok": true })),
+        Asked::Health => Reply::ok(&Health { ok: true, reason: None }),
         Asked::Ready => ready(&["the bridge starts, stops, or stands by for another one".to_owned()]),
         _ => unavailable("the bridge starts, stops, or stands by for another one; ask again in a moment"),
     }
@@ -84,7 +93,7 @@ pub(super) async fn rest(asked: Asked, resting: &Resting) -> Reply {
         Asked::Config(command) => return config(*command, inventory.clone(), keyring.clone()).await,
         Asked::Pools => fleet().map(|fleet| Reply::ok(&v1::pools(&fleet))),
         Asked::Operators => fleet().map(|fleet| Reply::ok(&v1::operators(&fleet, None))),
-        Asked::Health => Ok(Reply::ok(&json!({ "ok": true }))),
+        Asked::Health => Ok(Reply::ok(&Done { ok: true })),
         Asked::Ready => Ok(ready(&[RESTING.to_owned()])),
         _ => Ok(unavailable(RESTING)),
     };
@@ -93,7 +102,7 @@ pub(super) async fn rest(asked: Asked, resting: &Resting) -> Reply {
 
 /// Answers with a deployment.
 pub(super) async fn answer(asked: Asked, attached: &Attached) -> Reply {
-    let Attached { deployment, watch } = attached;
+    let Attached { deployment, watch, hub } = attached;
     let answered = match asked {
         Asked::Health => Ok(health(deployment)),
         Asked::Ready => Ok(readiness(deployment, watch).await),
@@ -103,6 +112,18 @@ pub(super) async fn answer(asked: Asked, attached: &Attached) -> Reply {
         }
         Asked::Orders(orders) => orders_of_v3(orders, deployment),
         Asked::Command(worker, command) => self::command(&worker, command, deployment),
+        Asked::Bulk(bulk) => Ok(bulk::carry_out(bulk, deployment).await.unwrap_or_else(Reply::server_error)),
+        Asked::Tags(worker, tags) => {
+            Ok(bulk::tag(worker, tags, deployment).await.unwrap_or_else(Reply::server_error))
+        }
+        Asked::RemoveOperator(name) => {
+            Ok(bulk::remove_operator(name, deployment).await.unwrap_or_else(Reply::server_error))
+        }
+        Asked::Import(format, text, dry_run) => {
+            Ok(bulk::import(format, text, dry_run, deployment).await.unwrap_or_else(Reply::server_error))
+        }
+        Asked::Export(format) => Ok(bulk::export(format, deployment).unwrap_or_else(Reply::server_error)),
+        Asked::Events(topics) => Ok(hub.listen(topics)),
         Asked::TxStatus => Ok(match deployment.journal() {
             Some((_, entries)) => Reply::ok(&TxStatus::of(&entries)),
             None => Reply::server_error(ELSEWHERE),
@@ -112,7 +133,7 @@ pub(super) async fn answer(asked: Asked, attached: &Attached) -> Reply {
             None => conflict(ELSEWHERE),
         }),
         Asked::Pause(paused) => Ok(match deployment.pause(paused).await {
-            Ok(true) => Reply::ok(&json!({ "paused": paused })),
+            Ok(true) => Reply::ok(&Paused { paused }),
             Ok(false) => conflict(ELSEWHERE),
             Err(cause) => Reply::server_error(cause),
         }),
@@ -139,17 +160,30 @@ async fn look(asked: Asked, deployment: &Deployment, watch: &Watch) -> Answered 
             Some(row) => Reply::ok(&v1::worker(row, coverage.as_ref(), &watch.told().pace)),
             None => no_worker(&worker),
         },
+        Asked::History(worker) => match fleet.find(&worker) {
+            Some(row) => Reply::ok(&watch.told().histories.of(&row.record.name)),
+            None => no_worker(&worker),
+        },
         Asked::Pools => Reply::ok(&v1::pools(&fleet)),
         Asked::Operators => Reply::ok(&v1::operators(&fleet, deployment.fees().as_ref())),
         _ => Reply::empty(StatusCode::NOT_FOUND),
     })
 }
 
+/// What is logged, or why that cannot be told or changed.
+fn log(filter: Result<String, LogError>) -> Reply {
+    match filter {
+        Ok(filter) => Reply::ok(&LogFilter { filter }),
+        Err(cause @ (LogError::NotOurs | LogError::Twice)) => conflict(cause.to_string()),
+        Err(cause) => Reply::error(StatusCode::UNPROCESSABLE_ENTITY, "BadRequest", cause.to_string()),
+    }
+}
+
 fn health(deployment: &Deployment) -> Reply {
     match deployment.failure() {
-        None => Reply::ok(&json!({ "ok": true })),
+        None => Reply::ok(&Health { ok: true, reason: None }),
         Some(cause) => {
-            let body = json!({ "ok": false, "reason": cause.to_string() });
+            let body = Health { ok: false, reason: Some(cause.to_string()) };
             Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body)
         }
     }
@@ -157,28 +191,33 @@ fn health(deployment: &Deployment) -> Reply {
 
 async fn readiness(deployment: &Deployment, watch: &Watch) -> Reply {
     let stored = deployment.bridge().store().coverage().await;
-    ready(&reasons(deployment, watch, &stored))
+    ready(&reasons(deployment, watch.heard(), &stored))
 }
 
 async fn at_a_glance(deployment: &Deployment, watch: &Watch) -> Answered {
+    let seen = seen(deployment, watch.heard()).await;
+    Ok(Reply::ok(&overview::view(&Fleet::of(deployment)?, seen)))
+}
+
+/// What is known beside the fleet.
+pub(super) async fn seen(deployment: &Deployment, heard: &Heard) -> Seen {
     let stored = deployment.bridge().store().coverage().await;
-    let seen = Seen {
-        reasons: reasons(deployment, watch, &stored),
+    Seen {
+        reasons: reasons(deployment, heard, &stored),
         coverage: stored.ok().flatten(),
         tips: deployment.tips(),
         sources: deployment.sources(),
         journal: deployment.journal(),
-    };
-    Ok(Reply::ok(&overview::view(&Fleet::of(deployment)?, &seen)))
+    }
 }
 
 /// Why the bridge does not get on; nothing if it does.
 fn reasons(
     deployment: &Deployment,
-    watch: &Watch,
+    heard: &Heard,
     stored: &Result<Option<Coverage>, StoreError>,
 ) -> Vec<String> {
-    let mut reasons = watch.told().reasons(deployment.data_trouble());
+    let mut reasons = heard.told().reasons(deployment.data_trouble());
     reasons.extend(deployment.failure().map(|cause| cause.to_string()));
     match stored {
         Ok(Some(_)) => {}
@@ -190,7 +229,7 @@ fn reasons(
 
 fn ready(reasons: &[String]) -> Reply {
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Reply::json(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
+    Reply::json(status, &Ready { ready: reasons.is_empty(), reasons: reasons.to_vec() })
 }
 
 /// Carries out a command of configuration; a deployment follows within a second. It may wait for other processes that use
@@ -258,7 +297,7 @@ fn orders_of_v3(orders: Vec<(String, Command)>, deployment: &Deployment) -> Answ
             info!(id, command = name, cause, "a command over the API is not carried out");
         }
     }
-    Ok(Reply::ok(&json!({ "ok": true })))
+    Ok(Reply::ok(&Done { ok: true }))
 }
 
 /// Gives a command to a worker, by id or name. What comes of it is the worker's last message.
@@ -273,7 +312,7 @@ fn command(worker: &str, command: Command, deployment: &Deployment) -> Answered 
     };
     Ok(match give(&worker, command, deployment) {
         Ok(()) => {
-            let body = json!({ "ok": true, "worker": row.record.name, "command": name });
+            let body = Taken { ok: true, worker: row.record.name.clone(), command: name };
             Reply::json(StatusCode::ACCEPTED, &body)
         }
         Err(BridgeError::Unknown(_)) => {

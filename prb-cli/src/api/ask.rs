@@ -1,13 +1,16 @@
 //! What is asked, read out of a request.
 
 use super::{
+    bulk::{Action, Bulk, MOST},
+    events::Topics,
     monitor::Asset,
     reply::Reply,
     route::{Route, Verb},
 };
-use crate::v3;
+use crate::{bulk::Format, v3};
 use hyper::{HeaderMap, StatusCode, header};
 use prb_core::command::{Command, MAX_ENDPOINT_BYTES, MAX_ENDPOINTS};
+use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::error::Category;
 
@@ -36,10 +39,21 @@ pub(super) enum Asked {
     Workers(Filter, Page),
     Worker(String),
     Command(String, Command),
+    History(String),
+    Tags(String, Vec<String>),
+    Bulk(Bulk),
     Pools,
     Operators,
+    RemoveOperator(String),
+    /// Pools and workers in this text, or only what would become of it.
+    Import(Format, String, bool),
+    Export(Format),
     Transactions(Filter, Page),
     Pause(bool),
+    Events(Topics),
+    Log,
+    SetLog(String),
+    OpenApi,
     Entrance,
     QueueEntrance,
     /// A file of the monitor, and whether who asks has it already.
@@ -54,6 +68,8 @@ pub(super) struct Filter {
     pub(super) pool: Option<u64>,
     /// A part of the name.
     pub(super) name: Option<String>,
+    /// A tag of a worker.
+    pub(super) tag: Option<String>,
 }
 
 /// Which of them.
@@ -70,26 +86,45 @@ impl Page {
     }
 }
 
-#[derive(Deserialize)]
-struct Ids {
+/// Workers by their ids.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Ids {
     ids: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct Requests {
+/// Endpoints of several workers.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Requests {
     requests: Vec<EndpointsOf>,
 }
 
-#[derive(Deserialize)]
-struct EndpointsOf {
+/// Endpoints of a worker.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct EndpointsOf {
     id: String,
     endpoints: Vec<String>,
 }
 
-#[derive(Deserialize)]
+/// 1 to 16 endpoints of 1 to 512 bytes each.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Endpoints {
+pub(super) struct Endpoints {
     endpoints: Vec<String>,
+}
+
+/// All tags of a worker: at most 16 of 1 to 32 letters, digits, `-`, `_`, `.` and `:`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetTags {
+    tags: Vec<String>,
+}
+
+/// What is to be logged.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetFilter {
+    /// As `log.filter`: `info,prb_chain=debug`.
+    filter: String,
 }
 
 impl Asked {
@@ -121,7 +156,7 @@ impl Asked {
             Route::Version => Self::Version,
             Route::Overview => Self::Overview,
             Route::Workers => {
-                let (filter, page) = rows(query, &["state", "pool", "name"])?;
+                let (filter, page) = rows(query, &["state", "pool", "name", "tag"])?;
                 Self::Workers(filter, page)
             }
             Route::Worker(worker) => Self::Worker(worker),
@@ -130,13 +165,39 @@ impl Asked {
                 Self::Command(worker, Command::PublishEndpoints(checked(endpoints)?))
             }
             Route::Command(worker, verb) => Self::Command(worker, verb.command()),
+            Route::History(worker) => Self::History(worker),
+            Route::Tags(worker) => {
+                let SetTags { tags } = json(headers, body)?;
+                Self::Tags(worker, tags)
+            }
+            Route::Bulk => Self::Bulk(bulk(json(headers, body)?)?),
             Route::Pools => Self::Pools,
             Route::Operators => Self::Operators,
+            Route::RemoveOperator(name) => Self::RemoveOperator(name),
+            Route::Import => {
+                let dry_run = option(query, "dry_run", |value| value.parse().ok(), "true or false")?;
+                let text = String::from_utf8(body.to_vec()).map_err(|_| bad("the body is no UTF-8 text"))?;
+                Self::Import(format_of(headers)?, text, dry_run.unwrap_or_default())
+            }
+            Route::Export => {
+                let format = option(query, "format", format_named, "csv, yaml or json")?;
+                Self::Export(format.unwrap_or(Format::Yaml))
+            }
             Route::Transactions => {
                 let (filter, page) = rows(query, &["state", "pool"])?;
                 Self::Transactions(filter, page)
             }
             Route::Pause(paused) => Self::Pause(paused),
+            Route::Events => {
+                let wanted = "some of overview, workers, transactions, inventory, with commas between them";
+                Self::Events(option(query, "topics", Topics::named, wanted)?.unwrap_or(Topics::ALL))
+            }
+            Route::Log => Self::Log,
+            Route::SetLog => {
+                let SetFilter { filter } = json(headers, body)?;
+                Self::SetLog(filter)
+            }
+            Route::OpenApi => Self::OpenApi,
             Route::Entrance => Self::Entrance,
             Route::Queue => Self::QueueEntrance,
             // Not asked of this program.
@@ -153,15 +214,14 @@ impl Verb {
             Self::Register => Command::Register,
             Self::Endpoints => Command::PublishEndpoints(Vec::new()),
             Self::Checkpoint => Command::TakeCheckpoint,
+            Self::Kick => Command::StopWorker { remove_checkpoints: false },
         }
     }
 }
 
 /// A body, with the status codes of v3 where it is none: 415, 400 where it is no JSON, 422 where it is other JSON.
 fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Reply> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    if kind_of(headers) != "application/json" {
         let message = "the body must be JSON, with `Content-Type: application/json`";
         return Err(Reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message));
     }
@@ -208,6 +268,67 @@ fn checked(endpoints: Vec<String>) -> Result<Vec<String>, Reply> {
     Err(bad(format!("give 1 to {MAX_ENDPOINTS} endpoints of 1 to {MAX_ENDPOINT_BYTES} bytes each")))
 }
 
+/// Something for many workers, within its bounds.
+fn bulk(bulk: Bulk) -> Result<Bulk, Reply> {
+    if bulk.ids.len() > MOST {
+        return Err(bad(format!("at most {MOST} workers at once; ask several times")));
+    }
+    match (bulk.action, &bulk.tag) {
+        (Action::Tag | Action::Untag, None) => {
+            Err(bad("say which tag: {\"action\":\"tag\",\"ids\":[...],\"tag\":\"...\"}"))
+        }
+        (Action::Tag | Action::Untag, Some(_)) | (_, None) => Ok(bulk),
+        (_, Some(_)) => Err(bad("a tag is for the actions tag and untag")),
+    }
+}
+
+/// The only thing that a query may say, if it says it.
+fn option<T>(
+    query: Option<&str>,
+    name: &str,
+    read: impl Fn(&str) -> Option<T>,
+    wanted: &str,
+) -> Result<Option<T>, Reply> {
+    let mut said = None;
+    for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if key != name {
+            return Err(bad(format!("there is no {:?} to ask for: {name}", short(&key))));
+        }
+        let refused = || bad(format!("{name} must be {wanted}, is {:?}", short(&value)));
+        said = Some(read(&value).ok_or_else(refused)?);
+    }
+    Ok(said)
+}
+
+fn format_named(name: &str) -> Option<Format> {
+    Some(match name {
+        "csv" => Format::Csv,
+        "yaml" => Format::Yaml,
+        "json" => Format::Json,
+        _ => return None,
+    })
+}
+
+/// How a body with pools and workers is written.
+fn format_of(headers: &HeaderMap) -> Result<Format, Reply> {
+    Ok(match kind_of(headers).as_str() {
+        "text/csv" => Format::Csv,
+        "application/yaml" | "application/x-yaml" | "text/yaml" => Format::Yaml,
+        "application/json" => Format::Json,
+        _ => {
+            let message = "the body must be CSV, YAML or JSON, with `Content-Type: text/csv`, `application/yaml` or \
+                           `application/json`";
+            return Err(Reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message));
+        }
+    })
+}
+
+/// What a body is said to be, in small letters and without parameters.
+fn kind_of(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// Which rows a query wants; it may filter by these fields.
 fn rows(query: Option<&str>, fields: &[&str]) -> Result<(Filter, Page), Reply> {
     let (mut filter, mut page) = (Filter::default(), Page { offset: 0, limit: PAGE });
@@ -222,6 +343,7 @@ fn rows(query: Option<&str>, fields: &[&str]) -> Result<(Filter, Page), Reply> {
             "limit" => page.limit = count(number()?),
             "state" if fields.contains(&"state") => filter.state = Some(value.into_owned()),
             "name" if fields.contains(&"name") => filter.name = Some(value.into_owned()),
+            "tag" if fields.contains(&"tag") => filter.tag = Some(value.into_owned()),
             "pool" if fields.contains(&"pool") => filter.pool = Some(number()?),
             other => {
                 let known = fields.join(", ");
@@ -239,106 +361,4 @@ fn rows(query: Option<&str>, fields: &[&str]) -> Result<(Filter, Page), Reply> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use hyper::header::HeaderValue;
-    use serde_json::Value;
-
-    const JSON: &str = "application/json";
-
-    fn read(route: Route, kind: &'static str, body: &str) -> Result<Asked, (u16, String)> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        Asked::read(route, None, &headers, body.as_bytes()).map_err(|reply| {
-            let said: Value = serde_json::from_slice(&reply.body).unwrap();
-            assert_eq!(said["error"], true);
-            (reply.status.as_u16(), said["message"].as_str().unwrap().to_owned())
-        })
-    }
-
-    fn refused(route: Route, kind: &'static str, body: &str) -> (u16, String) {
-        read(route, kind, body).unwrap_err()
-    }
-
-    #[test]
-    fn x19_bodies_that_are_none_are_refused_with_their_reason() {
-        let deep = "[".repeat(100_000);
-        let nested = format!("{{\"AddPool\":{}", "{\"a\":".repeat(50_000));
-        for (kind, body, status, words) in [
-            ("text/plain", "{}", 415, "Content-Type"),
-            ("", "{}", 415, "Content-Type"),
-            (JSON, "", 400, "no JSON"),
-            (JSON, "{\"AddPool\":", 400, "no JSON"),
-            (JSON, &deep, 400, "expected value"),
-            (JSON, &nested, 400, "EOF"),
-            (JSON, "{\"GetAllPools\":{}}", 422, "expected unit"),
-            (JSON, "{\"Sell\":null}", 422, "unknown variant"),
-            (JSON, "{\"GetPool\":{}}", 422, "missing field `pid`"),
-            (JSON, "{\"GetPool\":{\"pid\":\"1\"}}", 422, "expected u64"),
-            (JSON, "{\"GetPool\":{\"pid\":-1}}", 422, "expected u64"),
-            (JSON, "[]", 400, "expected value"),
-        ] {
-            let (found, message) = refused(Route::WmConfig, kind, body);
-            let shown: String = body.chars().take(40).collect();
-            assert!(message.contains(words) && message.len() < 1000, "{shown}: {message}");
-            assert_eq!(found, status, "{shown}");
-        }
-        let ids = refused(Route::WorkersOrder(Verb::Restart), JSON, "{\"ids\":\"w\"}");
-        assert_eq!(ids.0, 422);
-    }
-
-    #[test]
-    fn a_secret_is_never_quoted() {
-        for body in [
-            "{\"SetPoolOperator\":{\"pid\":\"hidden words\",\"account\":\"hidden\",\"account_type\":\"Seed\"}}",
-            "{\"SetPoolOperator\":{\"pid\":1,\"account\":\"x\",\"account_type\":\"hidden\"}}",
-            "{\"SetPoolOperator\":\"hidden\"}",
-        ] {
-            let (status, message) = refused(Route::WmConfig, JSON, body);
-            assert!(
-                status == 422 && !message.contains("hidden") && message.contains("account_type"),
-                "{message}"
-            );
-        }
-    }
-
-    #[test]
-    fn v3_f41_commands_are_read_as_v3_writes_them() {
-        for (kind, body) in [
-            (JSON, "{\"GetAllPools\":null}"),
-            ("application/json; charset=utf-8", "\"GetAllPools\""),
-            ("Application/JSON", "{\"RemovePool\":{\"pid\":1,\"more\":true}}"),
-        ] {
-            assert!(matches!(read(Route::WmConfig, kind, body), Ok(Asked::Config(_))), "{body}");
-        }
-    }
-
-    #[test]
-    fn v3_f26_endpoints_of_several_workers_are_read() {
-        let body =
-            "{\"requests\":[{\"id\":\"a\",\"endpoints\":[\"http://x\"]},{\"id\":\"b\",\"endpoints\":[]}]}";
-        let Ok(Asked::Orders(orders)) = read(Route::WorkersOrder(Verb::Endpoints), JSON, body) else {
-            panic!()
-        };
-        let endpoints = |of: &[&str]| Command::PublishEndpoints(of.iter().map(|&one| one.into()).collect());
-        assert_eq!(orders, [("a".to_owned(), endpoints(&["http://x"])), ("b".to_owned(), endpoints(&[]))]);
-        let one = Route::Command("w".to_owned(), Verb::Endpoints);
-        assert_eq!(refused(one.clone(), JSON, "{\"endpoints\":[]}").0, 400);
-        assert!(read(one, JSON, "{\"endpoints\":[\"http://x\"]}").is_ok());
-    }
-
-    #[test]
-    fn pages_and_filters_are_read_and_what_there_is_not_is_refused() {
-        let read =
-            |query| rows(Some(query), &["state", "pool", "name"]).map_err(|reply| reply.status.as_u16());
-        let (filter, page) = read("limit=5&offset=10&state=Working&pool=7&name=rack%201").unwrap();
-        assert_eq!(page, Page { offset: 10, limit: 5 });
-        assert_eq!((filter.pool, filter.name.as_deref()), (Some(7), Some("rack 1")));
-        assert_eq!(rows(None, &[]).unwrap(), (Filter::default(), Page { offset: 0, limit: PAGE }));
-        assert_eq!(Page { offset: 1, limit: 2 }.of(vec![1, 2, 3, 4]), [2, 3]);
-        for query in ["limit=0", "limit=1001", "limit=x", "offset=-1", "pool=a", "sort=name", "state"] {
-            let expected = if query == "state" { Ok(()) } else { Err(400) };
-            assert_eq!(read(query).map(drop), expected, "{query}");
-        }
-    }
-}
+mod tests;

@@ -26,12 +26,13 @@ pub(super) enum Elsewhere {
 
 impl Elsewhere {
     /// What a path means, none if it is none of these.
-    pub(super) fn find(method: &Method, segments: &[&str]) -> Option<Result<Self, Reply>> {
+    pub(super) fn find(method: &Method, path: &str) -> Option<Result<Self, Reply>> {
+        let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         let way = |whom: Option<Whom>, rest| {
             let way = whom.and_then(|whom| Way::new(method, whom, rest));
             way.map(Self::Manager).ok_or_else(|| nothing("such a path cannot be asked of a manager"))
         };
-        Some(match segments {
+        Some(match segments.as_slice() {
             ["managers", name, rest @ ..] => way(decoded(name).map(Whom::Named), rest),
             // Of PRB v3's monitor.
             ["api", "p", at, rest @ ..] => way(decoded(at).map(Whom::At), rest),

@@ -8,6 +8,9 @@ use crate::{
 use prb_core::pipeline::WorkerStatus;
 use std::{collections::BTreeMap, sync::Arc};
 
+/// The stage of a worker that does not run.
+pub(super) const NOT_RUNNING: &str = "NotRunning";
+
 /// All of them at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
@@ -55,6 +58,11 @@ impl Fleet {
 }
 
 impl Row<'_> {
+    /// The name of its stage, `NotRunning` where it does not run.
+    pub(super) fn stage(&self) -> &'static str {
+        self.status.map_or(NOT_RUNNING, |status| status.stage.name())
+    }
+
     /// Why it does not get on, if it does not.
     pub(super) fn trouble(&self) -> Option<&str> {
         let unfit = self.unfit.map(|unfit| unfit.why.as_str());

@@ -1,9 +1,20 @@
 //! Whether the bridge gets on, from what it tells.
 
-use super::pace::{LOOK, Pace};
+use super::{
+    history::Histories,
+    pace::{LOOK, Pace},
+    v1,
+};
 use crate::{deployment::Deployment, lasting::Lasting};
-use prb_core::{lifecycle::Stage, moment::Moment, pipeline::Event};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use prb_core::{
+    lifecycle::Stage,
+    moment::Moment,
+    pipeline::{Event, WorkerStatus},
+};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
@@ -15,7 +26,11 @@ pub(super) struct Told {
     /// What stands still, and whom it waits for; none: why ingest does not get on.
     lasting: Lasting<Option<&'static str>>,
     pub(super) pace: Pace,
+    pub(super) histories: Histories,
 }
+
+/// How often it is looked for what has happened to workers.
+const GLANCE: Duration = Duration::from_secs(1);
 
 impl Told {
     fn hear(&mut self, event: Event) {
@@ -43,36 +58,55 @@ impl Told {
     }
 }
 
+/// What was told, for several to read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<Mutex<Told>>);
+
+impl Heard {
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Listens to a bridge until it is dropped.
 #[derive(Debug)]
 pub(super) struct Watch {
-    told: Arc<Mutex<Told>>,
+    heard: Heard,
     task: JoinHandle<()>,
 }
 
 impl Watch {
     pub(super) fn on(deployment: &Arc<Deployment>) -> Self {
-        let told = Arc::<Mutex<Told>>::default();
-        let (heard, mut events) = (told.clone(), deployment.bridge().events());
+        let watched = Heard::default();
+        let (heard, mut events) = (watched.clone(), deployment.bridge().events());
         let weak = Arc::downgrade(deployment);
         let task = tokio::spawn(async move {
             let begun = Instant::now();
-            let mut looks = interval(LOOK);
-            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut next = begun;
+            let mut glances = interval(GLANCE);
+            glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     event = events.next() => match event {
-                        Some(event) => locked(&heard).hear(event),
+                        Some(event) => heard.told().hear(event),
                         None => return,
                     },
-                    _ = looks.tick() => {
+                    at = glances.tick() => {
                         let Some(deployment) = weak.upgrade() else { return };
-                        look(&deployment, &heard, Moment(begun.elapsed()));
+                        let workers = deployment.bridge().workers_status();
+                        if at < next {
+                            heard.told().histories.hear(unix(), &workers);
+                            continue;
+                        }
+                        next = at + LOOK;
+                        let coverage = deployment.bridge().store().coverage().await.ok().flatten();
+                        drop(deployment);
+                        look(workers, v1::tip(coverage.as_ref()), &heard, Moment(begun.elapsed()));
                     }
                 }
             }
         });
-        Self { told, task }
+        Self { heard: watched, task }
     }
 
     /// Ends it; nothing of the deployment is held any more then.
@@ -82,8 +116,12 @@ impl Watch {
         let _ = (&mut self.task).await;
     }
 
+    pub(super) fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
     pub(super) fn told(&self) -> MutexGuard<'_, Told> {
-        locked(&self.told)
+        self.heard.told()
     }
 }
 
@@ -94,25 +132,27 @@ impl Drop for Watch {
 }
 
 /// Takes in where the workers are, and counts them by stage.
-fn look(deployment: &Deployment, told: &Mutex<Told>, now: Moment) {
-    let workers = deployment.bridge().workers_status();
+fn look(workers: Vec<WorkerStatus>, tip: Option<u32>, heard: &Heard, now: Moment) {
     for stage in Stage::ALL {
         let count = workers.iter().filter(|worker| worker.stage == stage).count();
         metrics::gauge!("prb_workers", "stage" => stage.name()).set(u32::try_from(count).unwrap_or(u32::MAX));
     }
     let troubled = workers.iter().filter(|worker| worker.trouble.is_some()).count();
     metrics::gauge!("prb_workers_in_trouble").set(u32::try_from(troubled).unwrap_or(u32::MAX));
+    let mut told = heard.told();
+    told.histories.look(unix(), tip, &workers);
     let heights = workers.into_iter().filter_map(|worker| {
         let height = worker.info.as_ref()?.blocknum;
         Some((worker.worker.name.to_string(), height))
     });
-    let mut told = locked(told);
     told.lasting.look(now);
     told.pace.look(now, heights);
 }
 
-fn locked(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
-    told.lock().unwrap_or_else(PoisonError::into_inner)
+/// Seconds since 1970 by this machine's clock.
+fn unix() -> u32 {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    u32::try_from(passed).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

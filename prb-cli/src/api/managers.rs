@@ -5,7 +5,11 @@
 
 mod answer;
 
-use super::{ApiError, reply::Reply};
+use super::{
+    ApiError,
+    answers::{self, ManagerHere},
+    reply::Reply,
+};
 use crate::{
     config::{self, ConfigError, THIS, key},
     token::text_in,
@@ -23,7 +27,6 @@ use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use prb_core::fault::{described, remedy};
 use prb_worker::{Connect, Endpoint, Tcp};
-use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
 use tokio::time::timeout;
 
@@ -141,13 +144,13 @@ impl Managers {
     }
 
     /// What `GET /v1/managers` answers; `own` if there is one here.
-    pub(super) fn list(&self, own: bool) -> Value {
-        let own = own.then(|| json!({ "name": THIS, "base": "/" }));
-        let others = self
-            .all
-            .iter()
-            .map(|manager| json!({ "name": manager.name, "base": format!("/managers/{}/", manager.key) }));
-        json!({ "managers": own.into_iter().chain(others).collect::<Vec<_>>() })
+    pub(super) fn list(&self, own: bool) -> answers::Managers {
+        let own = own.then(|| ManagerHere { name: THIS.to_owned(), base: "/".to_owned() });
+        let others = self.all.iter().map(|manager| ManagerHere {
+            name: manager.name.clone(),
+            base: format!("/managers/{}/", manager.key),
+        });
+        answers::Managers { managers: own.into_iter().chain(others).collect() }
     }
 
     fn find(&self, whom: &Whom) -> Option<&Manager> {

@@ -1,13 +1,15 @@
 //! What `GET /v1/overview` answers: how everything is, for one look.
 
-use super::fleet::Fleet;
+use super::{
+    answers::{Finalized, Overview, StoredHeights, TransactionCounts, WorkerCounts},
+    fleet::Fleet,
+};
 use crate::deployment::SourceStatus;
 use prb_chain::journal::Entry;
 use prb_core::{
     port::{Coverage, Tips},
     span::Span,
 };
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// What is known beside the fleet.
@@ -23,27 +25,29 @@ pub(super) struct Seen {
 }
 
 /// How everything is.
-pub(super) fn view(fleet: &Fleet, seen: &Seen) -> Value {
+pub(super) fn view(fleet: &Fleet, seen: Seen) -> Overview {
     let Seen { reasons, coverage, tips, sources, journal } = seen;
-    let (mut stages, mut total, mut troubled) = (BTreeMap::<&str, usize>::new(), 0_usize, 0_usize);
+    let mut workers = WorkerCounts { total: 0, in_trouble: 0, stages: BTreeMap::new() };
     for row in fleet.rows() {
-        total += 1;
-        troubled += usize::from(row.record.enabled && row.trouble().is_some());
-        *stages.entry(row.status.map_or("NotRunning", |status| status.stage.name())).or_default() += 1;
+        workers.total += 1;
+        workers.in_trouble += usize::from(row.record.enabled && row.trouble().is_some());
+        *workers.stages.entry(row.stage()).or_default() += 1;
     }
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "ready": reasons.is_empty(),
-        "reasons": reasons,
-        "heights": coverage.as_ref().map(|coverage| json!({
-            "relay": span(coverage.relay), "para": span(coverage.para), "changes": span(coverage.changes),
-        })),
-        "parachain": coverage.as_ref().map(|coverage| coverage.parachain),
-        "finalized": tips.map(|tips| json!({ "relay": tips.relay.0, "para": tips.para.0 })),
-        "sources": sources,
-        "workers": { "total": total, "in_trouble": troubled, "stages": stages },
-        "transactions": journal.as_ref().map(|(paused, entries)| transactions(*paused, entries)),
-    })
+    Overview {
+        version: env!("CARGO_PKG_VERSION"),
+        ready: reasons.is_empty(),
+        reasons,
+        heights: coverage.as_ref().map(|coverage| StoredHeights {
+            relay: span(coverage.relay),
+            para: span(coverage.para),
+            changes: span(coverage.changes),
+        }),
+        parachain: coverage.map(|coverage| coverage.parachain),
+        finalized: tips.map(|tips| Finalized { relay: tips.relay.0, para: tips.para.0 }),
+        sources,
+        workers,
+        transactions: journal.map(|(paused, entries)| transactions(paused, &entries)),
+    }
 }
 
 /// First and last height.
@@ -51,12 +55,12 @@ fn span(span: Option<Span>) -> Option<[u32; 2]> {
     span.map(|span| [span.first().0, span.last().0])
 }
 
-fn transactions(paused: bool, entries: &[Entry]) -> Value {
-    let mut states = BTreeMap::<&str, usize>::new();
+fn transactions(paused: bool, entries: &[Entry]) -> TransactionCounts {
+    let mut states = BTreeMap::new();
     for entry in entries {
         *states.entry(entry.stand.name()).or_default() += 1;
     }
-    json!({ "paused": paused, "states": states })
+    TransactionCounts { paused, states }
 }
 
 #[cfg(test)]
@@ -67,6 +71,7 @@ mod tests {
         roster::Unfit,
     };
     use prb_core::{id::Height, lifecycle::Stage};
+    use serde_json::{Value, json};
 
     #[test]
     fn workers_are_counted_by_stage_and_those_in_trouble() {
@@ -78,19 +83,19 @@ mod tests {
         ]);
         fleet.running.remove("w4");
         fleet.unfit.insert("w4".to_owned(), Unfit { fed: false, why: "no operator".to_owned() });
-        let said = view(&fleet, &Seen::default());
+        let said = json!(view(&fleet, Seen::default()));
         let expected = json!({
             "total": 4, "in_trouble": 1, "stages": { "NotRunning": 1, "Syncing": 1, "Working": 2 },
         });
         assert_eq!(said["workers"], expected);
         // Nobody has to look after one that is switched off.
         std::sync::Arc::make_mut(&mut fleet.snapshot).workers[3].enabled = false;
-        assert_eq!(view(&fleet, &Seen::default())["workers"]["in_trouble"], 0);
+        assert_eq!(view(&fleet, Seen::default()).workers.in_trouble, 0);
     }
 
     #[test]
     fn what_is_not_known_is_null_and_a_reason_is_told() {
-        let nothing = view(&Fleet::default(), &Seen::default());
+        let nothing = json!(view(&Fleet::default(), Seen::default()));
         for key in ["heights", "finalized", "transactions", "parachain"] {
             assert_eq!(nothing[key], Value::Null, "{key}");
         }
@@ -102,7 +107,7 @@ mod tests {
             journal: Some((true, Vec::new())),
             ..Seen::default()
         };
-        let said = view(&Fleet::default(), &seen);
+        let said = json!(view(&Fleet::default(), seen));
         assert_eq!((&said["ready"], &said["reasons"][0]), (&json!(false), &json!("there is no data yet")));
         assert_eq!(said["finalized"], json!({ "relay": 9, "para": 7 }));
         assert_eq!(said["transactions"], json!({ "paused": true, "states": {} }));

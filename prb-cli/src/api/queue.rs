@@ -149,7 +149,7 @@ fn glance(sight: &Result<Sight, String>) -> Value {
         Err(cause) => (Some(cause), None),
     };
     let reasons = reason.cloned().into_iter().collect();
-    let mut view = overview::view(&Fleet::default(), &Seen { reasons, ..Seen::default() });
+    let mut view = json!(overview::view(&Fleet::default(), Seen { reasons, ..Seen::default() }));
     view["transactions"] = states.map_or(Value::Null, |states| json!({ "paused": null, "states": states }));
     view
 }

@@ -1,5 +1,6 @@
 //! What is answered, before it becomes HTTP.
 
+use super::answers::Failure;
 use futures::StreamExt;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
@@ -9,7 +10,6 @@ use hyper::{
 };
 use prb_core::pipeline::CancellationToken;
 use serde::Serialize;
-use serde_json::json;
 use std::error::Error;
 
 const JSON: &str = "application/json";
@@ -92,14 +92,15 @@ impl Reply {
     /// A refusal with its reason.
     pub(super) fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self::json(status, &json!({ "error": true, "code": code, "message": message }))
+        Self::json(status, &Failure { error: true, code: code.to_owned(), message, backtrace: None })
     }
 
     /// A failure in the form that v3 gives to all of them.
     #[allow(clippy::needless_pass_by_value, reason = "an error ends here")]
     pub(super) fn server_error(message: impl ToString) -> Self {
         let message = message.to_string();
-        let body = json!({ "error": true, "code": "ServerError", "message": message, "backtrace": "" });
+        let code = "ServerError".to_owned();
+        let body = Failure { error: true, code, message, backtrace: Some("") };
         Self::json(StatusCode::INTERNAL_SERVER_ERROR, &body)
     }
 

@@ -1,7 +1,10 @@
 //! Which path means what.
 
 use super::{elsewhere::Elsewhere, monitor::Asset, reply::Reply};
-use hyper::{Method, StatusCode, header};
+use hyper::{
+    Method, StatusCode,
+    header::{self, HeaderValue},
+};
 use percent_encoding::percent_decode_str;
 
 /// What a worker is told to do once.
@@ -11,6 +14,8 @@ pub(super) enum Verb {
     Register,
     Endpoints,
     Checkpoint,
+    /// Ends the worker's process.
+    Kick,
 }
 
 /// Something that can be asked.
@@ -32,11 +37,26 @@ pub(super) enum Route {
     Workers,
     Worker(String),
     Command(String, Verb),
+    /// Where a worker was.
+    History(String),
+    /// All tags of a worker.
+    Tags(String),
+    /// The same for many workers.
+    Bulk,
     Pools,
     Operators,
+    RemoveOperator(String),
+    Import,
+    Export,
     Transactions,
     /// Transactions are paused from now on, or sent again.
     Pause(bool),
+    /// What changes, as it does.
+    Events,
+    /// What is logged.
+    Log,
+    SetLog,
+    OpenApi,
     /// Where the monitor is.
     Entrance,
     /// Where its page of transactions is.
@@ -50,70 +70,92 @@ impl Route {
     /// The route of a path. What v3 does not have it answers with 418, a method that a path does not have with 405, both without a
     /// body.
     pub(super) fn find(method: &Method, path: &str) -> Result<Self, Reply> {
-        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-        if let Some(found) = Elsewhere::find(method, &segments) {
+        if let Some(found) = Elsewhere::find(method, path) {
             return found.map(Self::Elsewhere);
         }
-        let (route, wanted) = match segments.as_slice() {
-            ["healthz"] => (Self::Health, Method::GET),
-            ["readyz"] => (Self::Ready, Method::GET),
-            ["metrics"] => (Self::Metrics, Method::GET),
-            ["wm", "status"] => (Self::WmStatus, Method::GET),
-            ["wm", "restart"] => (Self::WmRestart, Method::PUT),
-            ["wm", "config"] => (Self::WmConfig, Method::POST),
-            ["workers", "status"] => (Self::WorkersStatus, Method::GET),
-            ["workers", "restart"] => (Self::WorkersOrder(Verb::Restart), Method::PUT),
-            ["workers", "force_register"] => (Self::WorkersOrder(Verb::Register), Method::PUT),
-            ["workers", "update_endpoints"] => (Self::WorkersOrder(Verb::Endpoints), Method::PUT),
-            ["workers", "take_checkpoint"] => (Self::WorkersOrder(Verb::Checkpoint), Method::PUT),
-            ["tx", "status"] => (Self::TxStatus, Method::GET),
-            ["monitor"] => (Self::Entrance, Method::GET),
-            ["queue"] => (Self::Queue, Method::GET),
+        let found = Self::at(path)?;
+        let asked = if *method == Method::HEAD { &Method::GET } else { method };
+        if let Some((_, route)) = found.iter().find(|(wanted, _)| wanted == asked) {
+            return Ok(route.clone());
+        }
+        let allowed: Vec<&str> = found.iter().map(|(wanted, _)| wanted.as_str()).collect();
+        let allowed = HeaderValue::from_str(&allowed.join(", "));
+        let refused = Reply::empty(StatusCode::METHOD_NOT_ALLOWED);
+        Err(match allowed {
+            Ok(allowed) => refused.with_value(header::ALLOW, allowed),
+            Err(_) => refused,
+        })
+    }
+
+    /// What there is at a path, by method.
+    fn at(path: &str) -> Result<Vec<(Method, Self)>, Reply> {
+        let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+        let found = match segments.as_slice() {
+            ["healthz"] => (Method::GET, Self::Health),
+            ["readyz"] => (Method::GET, Self::Ready),
+            ["metrics"] => (Method::GET, Self::Metrics),
+            ["wm", "status"] => (Method::GET, Self::WmStatus),
+            ["wm", "restart"] => (Method::PUT, Self::WmRestart),
+            ["wm", "config"] => (Method::POST, Self::WmConfig),
+            ["workers", "status"] => (Method::GET, Self::WorkersStatus),
+            ["workers", "restart"] => (Method::PUT, Self::WorkersOrder(Verb::Restart)),
+            ["workers", "force_register"] => (Method::PUT, Self::WorkersOrder(Verb::Register)),
+            ["workers", "update_endpoints"] => (Method::PUT, Self::WorkersOrder(Verb::Endpoints)),
+            ["workers", "take_checkpoint"] => (Method::PUT, Self::WorkersOrder(Verb::Checkpoint)),
+            ["tx", "status"] => (Method::GET, Self::TxStatus),
+            ["monitor"] => (Method::GET, Self::Entrance),
+            ["queue"] => (Method::GET, Self::Queue),
             ["monitor", name] => {
                 let asset = Asset::find(name).ok_or_else(|| nothing("there is no such file"))?;
-                (Self::Monitor(asset), Method::GET)
+                (Method::GET, Self::Monitor(asset))
             }
             ["v1", own @ ..] => {
-                Self::own(own).ok_or_else(|| nothing("there is no such path; see docs/api.md"))?
+                return Self::own(own).ok_or_else(|| nothing("there is no such path; see docs/api.md"));
             }
             _ => return Err(Reply::empty(StatusCode::IM_A_TEAPOT)),
         };
-        let asked = if *method == Method::HEAD { &Method::GET } else { method };
-        if *asked == wanted {
-            return Ok(route);
-        }
-        let allowed = match wanted {
-            Method::GET => "GET",
-            Method::PUT => "PUT",
-            _ => "POST",
-        };
-        Err(Reply::empty(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, allowed))
+        Ok(vec![found])
     }
 
-    fn own(segments: &[&str]) -> Option<(Self, Method)> {
-        Some(match segments {
-            ["version"] => (Self::Version, Method::GET),
-            ["overview"] => (Self::Overview, Method::GET),
-            ["workers"] => (Self::Workers, Method::GET),
-            ["workers", worker] => (Self::Worker(decoded(worker)?), Method::GET),
+    fn own(segments: &[&str]) -> Option<Vec<(Method, Self)>> {
+        let found = match segments {
+            ["version"] => (Method::GET, Self::Version),
+            ["overview"] => (Method::GET, Self::Overview),
+            ["events"] => (Method::GET, Self::Events),
+            ["workers"] => (Method::GET, Self::Workers),
+            // A worker may be called that, too.
+            ["workers", "bulk"] => {
+                let worker = Self::Worker("bulk".to_owned());
+                return Some(vec![(Method::GET, worker), (Method::POST, Self::Bulk)]);
+            }
+            ["workers", worker] => (Method::GET, Self::Worker(decoded(worker)?)),
+            ["workers", worker, "history"] => (Method::GET, Self::History(decoded(worker)?)),
+            ["workers", worker, "tags"] => (Method::PUT, Self::Tags(decoded(worker)?)),
             ["workers", worker, verb] => {
                 let verb = match *verb {
                     "restart" => Verb::Restart,
                     "register" => Verb::Register,
                     "endpoint" => Verb::Endpoints,
                     "checkpoint" => Verb::Checkpoint,
+                    "kick" => Verb::Kick,
                     _ => return None,
                 };
-                (Self::Command(decoded(worker)?, verb), Method::POST)
+                (Method::POST, Self::Command(decoded(worker)?, verb))
             }
-            ["managers"] => (Self::Elsewhere(Elsewhere::Managers), Method::GET),
-            ["pools"] => (Self::Pools, Method::GET),
-            ["operators"] => (Self::Operators, Method::GET),
-            ["transactions"] => (Self::Transactions, Method::GET),
-            ["transactions", "pause"] => (Self::Pause(true), Method::POST),
-            ["transactions", "resume"] => (Self::Pause(false), Method::POST),
+            ["managers"] => (Method::GET, Self::Elsewhere(Elsewhere::Managers)),
+            ["pools"] => (Method::GET, Self::Pools),
+            ["operators"] => (Method::GET, Self::Operators),
+            ["operators", operator] => (Method::DELETE, Self::RemoveOperator(decoded(operator)?)),
+            ["inventory", "import"] => (Method::POST, Self::Import),
+            ["inventory", "export"] => (Method::GET, Self::Export),
+            ["transactions"] => (Method::GET, Self::Transactions),
+            ["transactions", "pause"] => (Method::POST, Self::Pause(true)),
+            ["transactions", "resume"] => (Method::POST, Self::Pause(false)),
+            ["log"] => return Some(vec![(Method::GET, Self::Log), (Method::PUT, Self::SetLog)]),
+            ["openapi.json"] => (Method::GET, Self::OpenApi),
             _ => return None,
-        })
+        };
+        Some(vec![found])
     }
 
     /// Whether it is more than reading.
@@ -121,7 +163,18 @@ impl Route {
         if let Self::Elsewhere(what) = self {
             return what.changes();
         }
-        matches!(self, Self::WmConfig | Self::WorkersOrder(_) | Self::Command(..) | Self::Pause(_))
+        matches!(
+            self,
+            Self::WmConfig
+                | Self::WorkersOrder(_)
+                | Self::Command(..)
+                | Self::Tags(_)
+                | Self::Bulk
+                | Self::RemoveOperator(_)
+                | Self::Import
+                | Self::Pause(_)
+                | Self::SetLog
+        )
     }
 
     /// Whether it is the same for everybody, a part of the program.
@@ -131,7 +184,16 @@ impl Route {
 
     /// Whether what is asked is in the body.
     pub(super) const fn has_body(&self) -> bool {
-        matches!(self, Self::WmConfig | Self::WorkersOrder(_) | Self::Command(_, Verb::Endpoints))
+        matches!(
+            self,
+            Self::WmConfig
+                | Self::WorkersOrder(_)
+                | Self::Command(_, Verb::Endpoints)
+                | Self::Tags(_)
+                | Self::Bulk
+                | Self::Import
+                | Self::SetLog
+        )
     }
 }
 
@@ -196,6 +258,14 @@ mod tests {
             ("POST", "/v1/workers/w1/sell", Err(404)),
             ("GET", "/v1", Err(404)),
             ("GET", "/v1/overview", Ok(Route::Overview)),
+            ("GET", "/v1/workers/bulk", Ok(Route::Worker("bulk".to_owned()))),
+            ("POST", "/v1/workers/bulk", Ok(Route::Bulk)),
+            ("PUT", "/v1/workers/bulk", Err(405)),
+            ("POST", "/v1/workers/w%2Fbulk/kick", Ok(Route::Command("w/bulk".to_owned(), Verb::Kick))),
+            ("PUT", "/v1/log", Ok(Route::SetLog)),
+            ("POST", "/v1/log", Err(405)),
+            ("DELETE", "/v1/operators/a%20b", Ok(Route::RemoveOperator("a b".to_owned()))),
+            ("GET", "/v1/operators/a", Err(405)),
             ("GET", "/monitor", Ok(Route::Entrance)),
             ("GET", "/monitor/", Ok(Route::Monitor(asset("")))),
             ("GET", "/monitor/app.js", Ok(Route::Monitor(asset("app.js")))),
@@ -220,9 +290,15 @@ mod tests {
             ("PUT", "/workers/update_endpoints"),
             ("POST", "/v1/workers/w/checkpoint"),
             ("POST", "/v1/transactions/resume"),
+            ("PUT", "/v1/workers/w/tags"),
+            ("DELETE", "/v1/operators/a"),
+            ("POST", "/v1/inventory/import"),
         ] {
             assert!(find(method, path).unwrap().changes(), "{path}");
             assert_eq!(find("GET", path), Err(405), "{path}");
+        }
+        for (method, path) in [("POST", "/v1/workers/bulk"), ("PUT", "/v1/log")] {
+            assert!(find(method, path).unwrap().changes() && !find("GET", path).unwrap().changes(), "{path}");
         }
         for path in [
             "/healthz",

@@ -1,6 +1,9 @@
 //! The API over real sockets, with a deployment whose nodes and workers are down.
 
+mod described;
+mod events;
 mod hostile;
+mod inventory;
 mod managers;
 mod monitor;
 mod own;

@@ -4,13 +4,14 @@ use super::{fleet::Fleet, times::rfc3339};
 use crate::v3::status::WorkerStatus;
 use prb_chain::journal::{Entry, Stand};
 use prb_core::id::JobId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Ended transactions that are listed; the journal keeps more, which `prb tx list` shows.
 const PAST: usize = 1000;
 
 /// `GET /workers/status`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct WorkersStatus {
     workers: Vec<WorkerStatus>,
 }
@@ -24,7 +25,7 @@ impl WorkersStatus {
 }
 
 /// `GET /tx/status`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TxStatus {
     tx_count: usize,
     running_txs: Vec<Tx>,
@@ -32,7 +33,7 @@ pub(super) struct TxStatus {
     past_txs: Vec<Tx>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Tx {
     id: u64,
     state: TxState,
@@ -41,7 +42,7 @@ struct Tx {
     created_at: String,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 enum TxState {
     Pending,
     Running,

@@ -161,6 +161,9 @@ pub enum WorkerCommand {
         /// with --sync-only or --gatekeeper, nor in a pool that was added with --sync-only.
         #[arg(long, default_value = "0", hide_default_value = true)]
         stake: String,
+        /// A word of your choice to find it by; may be repeated.
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
         /// Only keep it in step with the chain, and carry its messages if it is registered.
         #[arg(long)]
         sync_only: bool,
@@ -195,7 +198,14 @@ pub enum WorkerCommand {
         output: OutputArgs,
     },
     /// List workers.
-    List(OutputArgs),
+    List {
+        /// Only those with this tag; with each of them if it is repeated.
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        /// Output.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     /// Show a worker.
     Show {
         /// Its name.
@@ -261,7 +271,7 @@ pub struct HandoverArgs {
 /// What is changed of a worker.
 #[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(true)
-    .args(["new_name", "endpoint", "pool", "stake", "sync_only", "gatekeeper"]))]
+    .args(["new_name", "endpoint", "pool", "stake", "tags", "no_tags", "sync_only", "gatekeeper"]))]
 pub struct WorkerSetArgs {
     /// Its name.
     pub name: String,
@@ -278,6 +288,12 @@ pub struct WorkerSetArgs {
     /// and never a lower one.
     #[arg(long)]
     pub stake: Option<String>,
+    /// Its tags, which replace those it has; may be repeated.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// It has no tags.
+    #[arg(long, conflicts_with = "tags")]
+    pub no_tags: bool,
     /// Only keep it in step with the chain, and carry its messages if it is registered.
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub sync_only: Option<bool>,
@@ -296,7 +312,7 @@ pub enum InventoryCommand {
     ///
     /// What is not there is added, what is there is changed where the file says something else, and nothing is removed.
     /// CSV has one worker per line, with the columns name, endpoint, pool, stake, and if you like enabled, sync_only,
-    /// gatekeeper. YAML and JSON have lists `pools` (pid, operator, name, enabled, sync_only) and `workers`. A stake is in PHA
+    /// gatekeeper, tags (separated by semicolons). YAML and JSON have lists `pools` (pid, operator, name, enabled, sync_only) and `workers`. A stake is in PHA
     /// (`1500`) or planck (`1500000000000000planck`). Operators are named, not imported: secrets do not belong in such files.
     Import {
         /// The file; its name ends in .csv, .yaml, .yml or .json.

@@ -121,3 +121,39 @@ fn a_worker_whose_name_looks_like_a_comment_is_exported_and_imported() {
     assert_eq!(affected.len(), 2, "{text}");
     assert!(affected.iter().all(|one| !one.changed()), "{text}");
 }
+
+#[test]
+fn tags_are_one_column_with_semicolons() {
+    let csv = "name,endpoint,pool,tags\nw1,http://10.0.0.1:8000,1,rack-1; gpu\n";
+    let yaml = "workers:\n- {name: w1, endpoint: 'http://10.0.0.1:8000', pool: 1, tags: gpu;rack-1}\n";
+    for (name, text) in [("a.csv", csv), ("a.yaml", yaml)] {
+        assert_eq!(
+            done(name, text),
+            Ok(vec!["worker w1 changed: tags none -> gpu;rack-1".to_owned()]),
+            "{name}"
+        );
+    }
+    let bad = done("a.csv", &csv.replace("gpu", "g u")).unwrap_err();
+    assert!(bad.contains("line 2") && bad.contains("g u"), "{bad}");
+    let mut tagged = known();
+    tagged.workers[0].tags = vec!["gpu".into(), "rack-1".into()];
+    for (format, name) in [(Format::Csv, "a.csv"), (Format::Yaml, "a.yaml"), (Format::Json, "a.json")] {
+        let text = write(&tagged, format).unwrap();
+        let changes = parsed(name, &text).unwrap().changes(&tagged).unwrap();
+        assert!(apply(&mut tagged, &changes).unwrap().iter().all(|one| !one.changed()), "{text}");
+        // A file that says nothing of tags leaves them.
+        assert!(text.contains("gpu;rack-1"), "{text}");
+    }
+    assert_eq!(
+        apply(
+            &mut tagged,
+            &parsed("a.csv", "name,endpoint,pool\nw1,http://10.0.0.1:8000,1\n")
+                .unwrap()
+                .changes(&known())
+                .unwrap()
+        )
+        .unwrap()[0]
+            .text(),
+        "worker w1 is like that already"
+    );
+}

@@ -19,16 +19,19 @@ pub fn worker(config: &Config, command: WorkerCommand, out: &mut dyn Write) -> R
         names.into_iter().map(set).collect()
     };
     let (changes, output) = match command {
-        WorkerCommand::Add { name, endpoint, pool, stake, sync_only, gatekeeper, disabled, output } => {
+        WorkerCommand::Add { name, endpoint, pool, stake, tags, sync_only, gatekeeper, disabled, output } => {
             let record = WorkerRecord::new(name, endpoint, pool, units::stake(&stake)?);
-            let record = WorkerRecord { enabled: !disabled, sync_only, gatekeeper, ..record };
+            let record = WorkerRecord { enabled: !disabled, sync_only, gatekeeper, tags, ..record };
             (vec![Change::AddWorker(record)], output)
         }
         WorkerCommand::Set(args) => {
-            let WorkerSetArgs { name, new_name, endpoint, pool, stake, sync_only, gatekeeper, output } = args;
+            let WorkerSetArgs { name, new_name, endpoint, pool, stake, .. } = args;
+            let WorkerSetArgs { tags, no_tags, sync_only, gatekeeper, output, .. } = args;
             let stake = stake.as_deref().map(units::stake).transpose()?;
+            let tags = (no_tags || !tags.is_empty()).then_some(tags);
+            let enabled = None;
             let set =
-                WorkerSet { name: new_name, endpoint, pool, stake, enabled: None, sync_only, gatekeeper };
+                WorkerSet { name: new_name, endpoint, pool, stake, enabled, sync_only, gatekeeper, tags };
             (vec![Change::SetWorker(name, set)], output)
         }
         WorkerCommand::Enable { names, output } => (enabled(names, true), output),
@@ -38,14 +41,16 @@ pub fn worker(config: &Config, command: WorkerCommand, out: &mut dyn Write) -> R
             return runtime.block_on(super::handover(config, &inventory, &args, out));
         }
         WorkerCommand::Remove { name, output } => (vec![Change::RemoveWorker(name)], output),
-        WorkerCommand::List(output) => {
+        WorkerCommand::List { tags, output } => {
             let snapshot = inventory.snapshot()?;
+            let has_all = |worker: &&WorkerRecord| tags.iter().all(|tag| worker.tags.contains(tag));
+            let listed: Vec<&WorkerRecord> = snapshot.workers.iter().filter(has_all).collect();
             if output.json {
-                writeln!(out, "{}", json!(snapshot.workers))?;
+                writeln!(out, "{}", json!(listed))?;
                 return Ok(());
             }
             let unfit = roster::plan(&snapshot, &BTreeMap::new()).unfit;
-            for worker in &snapshot.workers {
+            for worker in listed {
                 // Being disabled is in the line.
                 let why = unfit.get(&worker.name).filter(|_| worker.enabled);
                 let why = why.map(|unfit| format!("  ({})", unfit.why)).unwrap_or_default();
@@ -75,6 +80,9 @@ fn line(worker: &WorkerRecord) -> String {
         if applies {
             line = format!("{line}  {word}");
         }
+    }
+    if !worker.tags.is_empty() {
+        line = format!("{line}  [{}]", worker.tags.join(";"));
     }
     line
 }

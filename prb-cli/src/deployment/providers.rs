@@ -1,8 +1,9 @@
 //! A deployment that is fed by data providers.
 
-use super::{Deployment, DeploymentError};
+use super::{Data, Deployment, DeploymentError};
 use crate::{
     config::{self, Config, ConfigError, Purpose, Sources},
+    logs,
     token::{TokenError, token_in},
 };
 use prb_chain::{node_source::start_point, trader::ChainNode};
@@ -435,15 +436,26 @@ pub fn fed_by(sources: &Sources, more: &[String]) -> Result<Config, ConfigError>
 }
 
 impl Deployment {
-    /// Reads the addresses of providers again. What cannot be used is told and changes nothing.
+    /// Reads the configuration's log filter and the addresses of providers again. What cannot be used is told and changes
+    /// nothing.
     pub(super) fn reload(&self, read: &impl Fn() -> Result<Config, ConfigError>) {
-        let urls = read().map(|config| config.providers.unwrap_or_default().urls);
-        let set = urls.map_err(DeploymentError::from).and_then(|urls| {
-            self.set_providers(&urls)?;
-            Ok(urls)
-        });
-        match set {
-            Ok(urls) => info!(urls = urls.join(", "), "providers are read again"),
+        let config = match read() {
+            Ok(config) => config,
+            Err(cause) if matches!(self.data, Data::Own(_)) => {
+                return warn!(%cause, "logs stay as they were");
+            }
+            Err(cause) => return warn!(%cause, "providers stay as they were"),
+        };
+        match logs::follow(&config.log) {
+            Ok(filter) => info!(filter, "logs follow the configuration again"),
+            Err(cause) => warn!(%cause, "logs stay as they were"),
+        }
+        if matches!(self.data, Data::Own(_)) {
+            return;
+        }
+        let urls = config.providers.unwrap_or_default().urls;
+        match self.set_providers(&urls) {
+            Ok(()) => info!(urls = urls.join(", "), "providers are read again"),
             Err(cause) => warn!(%cause, "providers stay as they were"),
         }
     }
@@ -453,15 +465,18 @@ impl Deployment {
 #[cfg(unix)]
 pub(super) struct Reloads(Option<tokio::signal::unix::Signal>);
 
-/// Listens to SIGHUP, if it means anything.
+/// Listens to SIGHUP.
 #[cfg(unix)]
-pub(super) fn reloads(wanted: bool) -> Reloads {
+pub(super) fn reloads() -> Reloads {
     use tokio::signal::unix::{SignalKind, signal};
-    let listening = wanted.then(|| signal(SignalKind::hangup()));
-    Reloads(listening.transpose().unwrap_or_else(|cause| {
-        warn!(%cause, "SIGHUP cannot be handled; it ends the program");
-        None
-    }))
+    let listening = signal(SignalKind::hangup());
+    Reloads(listening.map_or_else(
+        |cause| {
+            warn!(%cause, "SIGHUP cannot be handled; it ends the program");
+            None
+        },
+        Some,
+    ))
 }
 
 #[cfg(unix)]
@@ -479,7 +494,7 @@ impl Reloads {
 pub(super) struct Reloads;
 
 #[cfg(not(unix))]
-pub(super) fn reloads(_: bool) -> Reloads {
+pub(super) fn reloads() -> Reloads {
     Reloads
 }
 

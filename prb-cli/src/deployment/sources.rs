@@ -8,10 +8,11 @@ use prb_core::{
     progress::Following,
 };
 use prb_store::remote::ProviderStatus;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One of those who give data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourceStatus {
     /// Its name or address, without what may be a secret.
     pub name: String,

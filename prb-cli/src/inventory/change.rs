@@ -3,8 +3,8 @@
 use super::{Operator, Pool, Record, Snapshot, WorkerRecord, normal_endpoint};
 use crate::{secret::Sealed, units};
 use prb_core::id::{AccountId, WorkerName};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One change. What a `Set…` leaves out stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,15 @@ pub struct WorkerSet {
     pub sync_only: Option<bool>,
     /// Whether it is a gatekeeper.
     pub gatekeeper: Option<bool>,
+    /// All of its tags.
+    pub tags: Option<Vec<String>>,
 }
+
+/// Most tags of a worker.
+pub const MAX_TAGS: usize = 16;
+
+/// Longest tag, characters.
+pub const MAX_TAG: usize = 32;
 
 /// What a change came to: a record before and after it. Both are there and equal where nothing had to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,11 +125,15 @@ impl Affected {
 /// What differs, field by field. A secret is named and not shown.
 fn differences(before: &Record, after: &Record) -> Vec<String> {
     let (old, new) = (before.view(), after.view());
-    let fields = new.as_object().into_iter().flatten();
+    // A field that has no value is left out of a record.
+    let fields: BTreeSet<&String> =
+        [&old, &new].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
     let mut differences: Vec<String> = fields
-        .filter(|(field, value)| old[field.as_str()] != **value)
-        .map(|(field, value)| {
-            format!("{field} {} -> {}", shown(field, &old[field.as_str()]), shown(field, value))
+        .into_iter()
+        .filter(|field| old[field.as_str()] != new[field.as_str()])
+        .map(|field| {
+            let (old, new) = (&old[field.as_str()], &new[field.as_str()]);
+            format!("{field} {} -> {}", shown(field, old), shown(field, new))
         })
         .collect();
     if let (Record::Operator(before), Record::Operator(after)) = (before, after)
@@ -138,6 +150,8 @@ fn shown(field: &str, value: &Value) -> String {
         Value::String(text) if field == "stake" => text.parse().map_or_else(|_| text.clone(), units::format),
         Value::String(text) if text.is_empty() => "none".to_owned(),
         Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(|item| shown(field, item)).collect::<Vec<_>>().join(";"),
         other => other.to_string(),
     }
 }
@@ -223,10 +237,16 @@ pub fn apply(snapshot: &mut Snapshot, changes: &[Change]) -> Result<Vec<Affected
     let affected =
         changes.iter().enumerate().map(|(at, change)| draft.make(change).map_err(|why| Refused { at, why }));
     let affected = affected.collect::<Result<Vec<_>, _>>()?;
-    snapshot.operators = draft.operators.into_values().collect();
-    snapshot.pools = draft.pools.into_values().collect();
-    snapshot.workers = draft.workers.into_values().collect();
+    draft.into_snapshot(snapshot);
     Ok(affected)
+}
+
+/// Makes those of `changes` that can be made, in this order, and says of each what it came to or why it is refused.
+pub fn apply_each(snapshot: &mut Snapshot, changes: &[Change]) -> Vec<Result<Affected, Refusal>> {
+    let mut draft = Draft::of(snapshot);
+    let made = changes.iter().map(|change| draft.make(change)).collect();
+    draft.into_snapshot(snapshot);
+    made
 }
 
 /// A snapshot in which things are found by what they are known by.
@@ -252,6 +272,13 @@ impl Draft {
         }
     }
 
+    fn into_snapshot(self, snapshot: &mut Snapshot) {
+        snapshot.operators = self.operators.into_values().collect();
+        snapshot.pools = self.pools.into_values().collect();
+        snapshot.workers = self.workers.into_values().collect();
+    }
+
+    /// Makes a change, or nothing of it.
     fn make(&mut self, change: &Change) -> Result<Affected, Refusal> {
         match change {
             Change::AddOperator(operator) => {
@@ -302,8 +329,7 @@ impl Draft {
             }
             Change::AddWorker(worker) => {
                 absent("worker", self.workers.contains_key(&worker.name), &worker.name)?;
-                self.place(worker.clone(), None)?;
-                Ok(added(Record::Worker(worker.clone())))
+                Ok(added(Record::Worker(self.place(worker.clone(), None)?)))
             }
             Change::SetWorker(name, set) => {
                 let before = self.workers.get(name).ok_or_else(|| missing("worker", name))?.clone();
@@ -315,12 +341,13 @@ impl Draft {
                 assign(&mut worker.enabled, set.enabled.as_ref());
                 assign(&mut worker.sync_only, set.sync_only.as_ref());
                 assign(&mut worker.gatekeeper, set.gatekeeper.as_ref());
+                assign(&mut worker.tags, set.tags.as_ref());
                 if worker.name != before.name {
                     absent("worker", self.workers.contains_key(&worker.name), &worker.name)?;
                 }
                 self.displace(&before);
-                self.place(worker.clone(), Some(&before))?;
-                Ok(set_to(Record::Worker(before), Record::Worker(worker)))
+                let placed = self.place(worker, Some(&before)).inspect_err(|_| self.put_back(&before));
+                Ok(set_to(Record::Worker(before.clone()), Record::Worker(placed?)))
             }
             Change::RemoveWorker(name) => {
                 let worker = self.workers.get(name).ok_or_else(|| missing("worker", name))?.clone();
@@ -341,10 +368,15 @@ impl Draft {
         workers.try_for_each(|worker| check_stake(worker, pool))
     }
 
-    /// Puts a worker into the draft, if it may be there. What it was `before` it may stay: inventories of earlier
+    /// Puts a worker into the draft, if it may be there, and answers it as it is there. What it was `before` it may stay: inventories of earlier
     /// releases may have two workers at one endpoint, and gatekeepers that are only kept in step.
-    fn place(&mut self, worker: WorkerRecord, before: Option<&WorkerRecord>) -> Result<(), Refusal> {
+    fn place(
+        &mut self,
+        mut worker: WorkerRecord,
+        before: Option<&WorkerRecord>,
+    ) -> Result<WorkerRecord, Refusal> {
         check_name("worker", &worker.name)?;
+        worker.tags = checked_tags(&worker.tags)?;
         let endpoint = worker.endpoint.parse::<prb_worker::Endpoint>();
         endpoint.map_err(|error| Refusal::Invalid(error.to_string()))?;
         let pool = self.pools.get(&worker.pool).ok_or_else(|| missing("pool", &worker.pool))?;
@@ -361,8 +393,14 @@ impl Draft {
                 return Err(Refusal::EndpointInUse { endpoint: worker.endpoint, user: user.clone() });
             }
         }
-        self.workers.insert(worker.name.clone(), worker);
-        Ok(())
+        self.workers.insert(worker.name.clone(), worker.clone());
+        Ok(worker)
+    }
+
+    /// Puts a worker back that was taken out.
+    fn put_back(&mut self, worker: &WorkerRecord) {
+        self.endpoints.entry(normal_endpoint(&worker.endpoint)).or_insert_with(|| worker.name.clone());
+        self.workers.insert(worker.name.clone(), worker.clone());
     }
 
     /// Takes a worker out of it.
@@ -387,6 +425,24 @@ pub(super) fn check_name(kind: &'static str, name: &str) -> Result<(), Refusal> 
     WorkerName::new(name).map(drop).map_err(|_| {
         Refusal::Invalid(format!("{kind} name {name:?} must have 1 to 128 bytes and no control characters"))
     })
+}
+
+/// Tags as they are kept: each once and in order.
+fn checked_tags(tags: &[String]) -> Result<Vec<String>, Refusal> {
+    let tags: BTreeSet<&str> = tags.iter().map(|tag| tag.trim()).collect();
+    let fits = |tag: &&str| {
+        (1..=MAX_TAG).contains(&tag.len())
+            && tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'))
+    };
+    if let Some(bad) = tags.iter().find(|tag| !fits(tag)) {
+        let shown: String = bad.chars().take(MAX_TAG).collect();
+        let message = format!("tag {shown:?} must have 1 to {MAX_TAG} characters: letters, digits, - _ . :");
+        return Err(Refusal::Invalid(message));
+    }
+    if tags.len() > MAX_TAGS {
+        return Err(Refusal::Invalid(format!("a worker has at most {MAX_TAGS} tags; leave some out")));
+    }
+    Ok(tags.into_iter().map(str::to_owned).collect())
 }
 
 fn assign<T: Clone>(field: &mut T, value: Option<&T>) {

@@ -86,6 +86,10 @@ pub struct WorkerRecord {
     pub sync_only: bool,
     /// Whether it is a gatekeeper: registered, and never added to a pool.
     pub gatekeeper: bool,
+    /// Words of its owner's choice to find it by, each once and in order. A record without any is written as releases before
+    /// tags wrote it, which can read it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 impl WorkerRecord {
@@ -100,6 +104,7 @@ impl WorkerRecord {
             enabled: true,
             sync_only: false,
             gatekeeper: false,
+            tags: Vec::new(),
         }
     }
 }

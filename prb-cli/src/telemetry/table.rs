@@ -105,6 +105,11 @@ pub const METRICS: &[Metric] = &[
     // The management API.
     counter("prb_api_answers_total", "Answers of the management API, by HTTP status"),
     counter("prb_api_refused_connections_total", "Connections to the management API beyond the limits"),
+    gauge("prb_api_listeners", "Who listens to the management API for what changes"),
+    counter(
+        "prb_api_cut_listeners_total",
+        "Listeners that were cut off because they took what changed too slowly",
+    ),
     counter(
         "prb_api_cut_connections_total",
         "Connections to the management API that ended by an error or a deadline",

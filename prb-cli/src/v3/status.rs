@@ -11,10 +11,11 @@ use prb_core::{
     },
     types::facts::{Session, SessionState},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A worker with everything that is known of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct WorkerStatus {
     worker: WorkerView,
     state: State,
@@ -24,7 +25,7 @@ pub struct WorkerStatus {
 }
 
 /// A worker's state by its name in v3.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum State {
     /// It is not reached yet.
     Starting,
@@ -97,7 +98,7 @@ fn month_and_day(milliseconds: u64) -> String {
     date.trim_end_matches('Z').replacen('T', " ", 1)
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct PhactoryInfo {
     initialized: bool,
     registered: bool,
@@ -126,13 +127,13 @@ struct PhactoryInfo {
     query_timeout: u32,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 struct GatekeeperStatus {
     role: u8,
     master_public_key: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MemoryUsage {
     rust_used: u64,
     rust_peak_used: u64,
@@ -141,7 +142,7 @@ struct MemoryUsage {
     rust_spike: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SystemInfo {
     registered: bool,
     public_key: String,
@@ -216,7 +217,7 @@ impl GatekeeperStatus {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SessionInfo {
     state: &'static str,
     ve: u128,
@@ -227,7 +228,7 @@ struct SessionInfo {
     stats: Stats,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Benchmark {
     p_init: u32,
     p_instant: u32,
@@ -236,7 +237,7 @@ struct Benchmark {
     challenge_time_last: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Stats {
     total_reward: u128,
 }

@@ -106,3 +106,57 @@ async fn nothing_is_changed_for_pages_from_elsewhere_nor_for_strangers_behind_a_
     let refused = crate::api::Api::with(&missing, Limits::default()).err().unwrap().to_string();
     assert!(refused.contains("api.token_file"), "{refused}");
 }
+
+#[tokio::test]
+async fn v2_f140_where_a_worker_was_and_what_happened_to_it_is_told() {
+    let place = Place::new().await;
+    let begun = tokio::time::Instant::now();
+    let said = loop {
+        let said = place.get("/v1/workers/w1/history").await.json();
+        if !said["points"].as_array().unwrap().is_empty() {
+            break said;
+        }
+        assert!(begun.elapsed() < super::PATIENCE, "it is looked at: {said}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let point = &said["points"][0];
+    assert!(point["at"].as_u64().is_some_and(|at| at > 1_700_000_000), "{said}");
+    for height in ["relay", "para", "blocks", "tip"] {
+        assert_eq!(point[height], Value::Null, "{height}: nobody knows");
+    }
+    assert!(said["events"][0]["text"].as_str().unwrap().contains("Starting"), "{said}");
+    assert_eq!(said["events"][0]["stage"], "Starting");
+    // What an operator commanded is told within a look.
+    place.post("/v1/workers/w1/checkpoint", "").await;
+    while !place.get("/v1/workers/w1/history").await.json()["events"].to_string().contains("checkpoint") {
+        assert!(begun.elapsed() < super::PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(place.get("/v1/workers/w9/history").await.status, 404);
+    place.end().await;
+}
+
+#[tokio::test]
+async fn what_is_logged_is_told_and_changed_and_a_wrong_filter_changes_nothing() {
+    let place = Place::new().await;
+    let nobodys = place.get("/v1/log").await;
+    assert!(nobodys.status == 409 && nobodys.message().contains("not set up by prb"), "{nobodys:?}");
+    let quiet = config::Log { filter: "off".to_owned(), ..config::Log::default() };
+    crate::logs::start(&quiet).unwrap();
+    // `RUST_LOG` may say something else.
+    let begun = json!({ "filter": crate::logs::current().unwrap() });
+    assert_eq!(place.get("/v1/log").await.json(), begun);
+    let set = async |filter: &str| place.put("/v1/log", &json!({ "filter": filter }).to_string()).await;
+    let changed = set("error,prb_core=off").await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let filter = place.get("/v1/log").await.json()["filter"].as_str().unwrap().to_owned();
+    assert!(filter.contains("prb_core=off") && filter.contains("error"), "{filter}");
+    for (wrong, words) in [("prb_core=loud", "prb_core=loud"), (&"x".repeat(2000), "at most 1024")] {
+        let refused = set(wrong).await;
+        assert!(refused.status == 422 && refused.message().contains(words), "{refused:?}");
+    }
+    assert_eq!(place.get("/v1/log").await.json()["filter"], *filter, "as it was");
+    crate::logs::follow(&quiet).unwrap();
+    assert_eq!(place.get("/v1/log").await.json(), begun);
+    place.end().await;
+}

@@ -1,6 +1,6 @@
 //! The routes of PRB v3.
 
-use super::{Place, here};
+use super::{JSON, Place, here};
 use crate::api::serve::Limits;
 use serde_json::{Value, json};
 
@@ -198,5 +198,122 @@ async fn v3_f36_the_list_of_transactions_is_told_over_http() {
     let none = json!({ "tx_count": 0, "running_txs": [], "pending_txs": [], "past_txs": [] });
     assert_eq!(place.get("/tx/status").await.json(), none);
     assert!(place.path("transactions.journal").exists());
+    place.end().await;
+}
+
+/// Also v3_f62, v3_f63 and v3_f64: every call of v3's monitor (4.8), with what it reads of the answers. Its proxy and its client
+/// send `null` where a command takes nothing, and a user agent's headers.
+#[tokio::test]
+async fn v3_f65_every_call_of_v3s_monitor_is_answered_as_it_reads_it() {
+    let place = Place::new().await;
+    let headers = [JSON, ("accept", "application/json, text/plain, */*"), ("user-agent", "axios/1.4.0")];
+    let send = async |method: &str, path: &str, body: &Value| {
+        place.ask(method, path, &headers, &body.to_string()).await
+    };
+    let run = async |command: Value| {
+        let answer = send("POST", "/wm/config", &command).await;
+        assert_eq!(answer.status, 200, "{command}: {answer:?}");
+        answer.json()
+    };
+    // Status / Workers.
+    let said = place.ask("GET", "/workers/status", &headers[1..], "").await.json();
+    let row = &said["workers"][0];
+    assert!(row["worker"]["id"].is_string() && row["worker"]["name"].is_string(), "{row}");
+    assert!(
+        row["worker"]["pid"].is_u64() && row["worker"]["stake"].is_string(),
+        "null or a number ends it: {row}"
+    );
+    assert!(row["state"].is_string() || row["state"]["HasError"].is_string(), "{row}");
+    assert!(row["last_message"].is_string(), "{row}");
+    for field in ["phactory_info", "session_info"] {
+        assert!(row.as_object().unwrap().contains_key(field), "{field}: {row}");
+    }
+    let ids = json!({ "ids": [row["worker"]["id"]] });
+    for action in ["restart", "force_register", "take_checkpoint"] {
+        assert_eq!(send("PUT", &format!("/workers/{action}"), &ids).await.status, 200, "{action}");
+    }
+    // Status / Transactions.
+    let said = place.get("/tx/status").await.json();
+    for list in ["running_txs", "pending_txs", "past_txs"] {
+        assert!(said[list].is_array(), "{list}: {said}");
+    }
+    assert!(said["tx_count"].is_u64(), "{said}");
+    // Inventory / Pools.
+    let pool = json!({ "pid": 7, "name": "seven", "sync_only": false, "disabled": false });
+    run(json!({ "AddPool": pool })).await;
+    let pool = json!({ "pid": 7, "name": "7", "sync_only": true, "disabled": true });
+    run(json!({ "UpdatePool": pool })).await;
+    let pools = run(json!({ "GetAllPools": null })).await;
+    let seventh = pools.as_array().unwrap().iter().find(|pool| pool["pid"] == 7).unwrap();
+    assert_eq!(
+        (&seventh["name"], &seventh["enabled"], &seventh["sync_only"]),
+        (&json!("7"), &json!(false), &json!(true))
+    );
+    assert!(seventh["id"].is_string(), "{seventh}");
+    // Inventory / Workers: all fields are sent, the name as it was.
+    let fields = |name: &str| {
+        json!({
+            "name": name, "pid": 7, "endpoint": "http://10.0.0.9:8000", "stake": "30000000000000000", "disabled": false,
+            "gatekeeper": false, "sync_only": false,
+        })
+    };
+    run(json!({ "AddWorker": fields("w7") })).await;
+    let mut renamed = fields("w7");
+    renamed["new_name"] = json!("w8");
+    run(json!({ "UpdateWorker": renamed })).await;
+    let pools = run(json!({ "GetAllPoolsWithWorkers": null })).await;
+    for pool in pools.as_array().unwrap() {
+        for worker in pool["workers"].as_array().expect("never null") {
+            for (field, is_right) in [
+                ("id", worker["id"].is_string()),
+                ("name", worker["name"].is_string()),
+                ("pid", worker["pid"].is_u64()),
+                ("endpoint", worker["endpoint"].is_string()),
+                ("stake", worker["stake"].is_string()),
+                ("enabled", worker["enabled"].is_boolean()),
+                ("gatekeeper", worker["gatekeeper"].is_boolean()),
+                ("sync_only", worker["sync_only"].is_boolean()),
+            ] {
+                assert!(is_right, "{field}: {worker}");
+            }
+        }
+    }
+    // On an error it shows `response.data.message`.
+    let twice = send("POST", "/wm/config", &json!({ "AddWorker": fields("w8") })).await;
+    assert!(twice.status == 500 && twice.message().contains("worker w8"), "{twice:?}");
+    run(json!({ "RemoveWorker": { "name": "w8" } })).await;
+    // Inventory / Pool operators: without a proxied account the field is left out, null or empty text.
+    for (proxied, expected) in [(json!(null), Value::Null), (json!(ALICE), json!(ALICE))] {
+        let set =
+            json!({ "pid": 7, "account": "//Bob", "account_type": "Seed", "proxied_account_id": proxied });
+        run(json!({ "SetPoolOperator": set })).await;
+        let operators = run(json!({ "GetAllPoolOperators": null })).await;
+        let of_pool = operators.as_array().unwrap().iter().find(|operator| operator["pid"] == 7).unwrap();
+        assert!(of_pool["operator_account_id"].is_string(), "{of_pool}");
+        assert_eq!(of_pool["proxied_account_id"], expected);
+    }
+    run(json!({ "RemovePool": { "pid": 7 } })).await;
+    place.end().await;
+}
+
+/// What the script that moves v2's deployments to v3 posts (4.5).
+#[tokio::test]
+async fn v3_f54_the_calls_of_v3s_migration_script_are_taken() {
+    let place = Place::new().await;
+    let pool = json!({ "name": "v2 pool", "pid": 42, "disabled": false, "sync_only": false });
+    let operator = json!({ "pid": 42, "account": KEY_OF_ALICE, "account_type": "SecretKey", "proxied_account_id": ALICE });
+    let worker = json!({
+        "name": "v2-worker", "endpoint": "http://10.0.0.42:8000", "stake": "5000000000000000", "pid": 42,
+        "disabled": false, "sync_only": false, "gatekeeper": false,
+    });
+    for command in
+        [json!({ "AddPool": pool }), json!({ "SetPoolOperator": operator }), json!({ "AddWorker": worker })]
+    {
+        let answer = place.post("/wm/config", &command.to_string()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let said =
+        place.post("/wm/config", &json!({ "GetPoolWithWorkers": { "pid": 42 } }).to_string()).await.json();
+    assert_eq!((&said["name"], &said["workers"][0]["name"]), (&json!("v2 pool"), &json!("v2-worker")));
     place.end().await;
 }

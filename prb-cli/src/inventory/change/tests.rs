@@ -165,3 +165,54 @@ fn one_endpoint_is_one_worker_however_it_is_written() {
         apply(&mut snapshot, &[at(other, other)]).unwrap();
     }
 }
+
+#[test]
+fn tags_are_kept_once_and_in_order_and_bounded() {
+    let tagged = |tags: &[&str]| {
+        set(WorkerSet { tags: Some(tags.iter().map(|&tag| tag.into()).collect()), ..Default::default() })
+    };
+    let mut snapshot = snapshot();
+    let affected = apply(&mut snapshot, &[tagged(&["rack-1", " gpu ", "rack-1"])]).unwrap();
+    assert_eq!(affected[0].text(), "worker w1 changed: tags none -> gpu;rack-1");
+    assert_eq!(snapshot.workers[0].tags, ["gpu", "rack-1"]);
+    let many: Vec<String> = (0..=MAX_TAGS).map(|tag| format!("t{tag}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let long = "x".repeat(MAX_TAG + 1);
+    for (tags, reason) in [
+        (&[""][..], "1 to 32 characters"),
+        (&["a b"], "\"a b\""),
+        (&["a;b"], "letters, digits"),
+        (&["ä"], "letters, digits"),
+        (&[long.as_str()], "1 to 32 characters"),
+        (&many, "at most 16 tags"),
+    ] {
+        let refused = apply(&mut snapshot, &[tagged(tags)]).unwrap_err().to_string();
+        assert!(refused.contains(reason), "{refused}");
+    }
+    let none = apply(&mut snapshot, &[tagged(&[])]).unwrap();
+    assert_eq!(none[0].text(), "worker w1 changed: tags gpu;rack-1 -> none");
+    // As releases before tags wrote it.
+    let record = serde_json::to_value(&snapshot.workers[0]).unwrap();
+    assert!(record.get("tags").is_none(), "{record}");
+    assert_eq!(serde_json::from_value::<WorkerRecord>(record).unwrap(), snapshot.workers[0]);
+}
+
+#[test]
+fn of_several_changes_those_are_made_that_can_be() {
+    let mut snapshot = snapshot();
+    let at = |name: &str, endpoint: &str| {
+        Change::SetWorker(name.into(), WorkerSet { endpoint: Some(endpoint.into()), ..Default::default() })
+    };
+    let changes = [
+        Change::AddWorker(worker("w2")),
+        at("w1", "http://127.0.0.1:8000/w2"),
+        Change::RemoveWorker("w9".into()),
+        at("w1", "http://127.0.0.1:8000/w3"),
+        at("w2", "http://127.0.0.1:8000/w1"),
+    ];
+    let made = apply_each(&mut snapshot, &changes);
+    let oks: Vec<bool> = made.iter().map(Result::is_ok).collect();
+    assert_eq!(oks, [true, false, false, true, true], "{made:?}");
+    let endpoints: Vec<&str> = snapshot.workers.iter().map(|worker| worker.endpoint.as_str()).collect();
+    assert_eq!(endpoints, ["http://127.0.0.1:8000/w3", "http://127.0.0.1:8000/w1"]);
+}
