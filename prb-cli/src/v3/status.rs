@@ -13,6 +13,7 @@ use prb_core::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// A worker with everything that is known of it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -96,6 +97,11 @@ fn month_and_day(milliseconds: u64) -> String {
     let text = utc(milliseconds);
     let date = text.split_once('-').map_or("", |(_, rest)| rest);
     date.trim_end_matches('Z').replacen('T', " ", 1)
+}
+
+/// Everything a worker says of itself, by the names of its own protocol.
+pub(crate) fn said(info: &WorkerInfo) -> Value {
+    json!(PhactoryInfo::of(info))
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
