@@ -21,8 +21,8 @@ use crate::{
 };
 use prb_core::backoff::{Backoff, Pace};
 use prb_p2p::{
-    Identity, IdentityError, Me, Multiaddr, Network, Options, PreSharedKey, PreSharedKeyError, Service, StartError,
-    message::Role,
+    Identity, IdentityError, Me, Multiaddr, Network, Options, PreSharedKey, PreSharedKeyError, Service,
+    StartError, message::Role,
 };
 use std::{
     net::{Ipv6Addr, TcpListener},
@@ -323,7 +323,8 @@ mod tests {
 
     #[test]
     fn v2_f066_a_machine_without_ipv6_listens_where_it_can() {
-        let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Multiaddr>>();
+        let parse =
+            |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Multiaddr>>();
         let both = parse(&["/ip4/0.0.0.0/tcp/28888", "/ip6/::/tcp/28889"]);
         assert_eq!(addresses(both.clone(), true), both);
         assert_eq!(addresses(both.clone(), false), both[..1]);

@@ -243,27 +243,38 @@ impl OperatorFields {
             return Err(ConfigError::SecretType(found));
         }
         let proxied = self.proxied_account_id.as_deref().map(account::parse).transpose()?;
-        let sealed = |name: &str| commands::seal(identity, name, &self.account);
-        let name = free_name(snapshot, &format!("pool-{}", self.pid));
-        let (account, secret) = sealed(&name)?;
-        let to = |name: String| {
-            Change::SetPool(self.pid, PoolSet { operator: Some(Some(name)), ..PoolSet::default() })
-        };
-        // Whoever sends a secret again may want to replace one that does not open any more.
-        let opens = |operator: &&Operator| operator.secret.open(identity, &operator.name).is_ok();
-        let same = |operator: &&Operator| operator.account == account && operator.proxied == proxied;
-        if let Some(operator) = snapshot.operators.iter().filter(opens).find(same) {
-            return Ok(vec![to(operator.name.clone())]);
-        }
-        let present = snapshot.pool(self.pid).and_then(|pool| pool.operator.clone());
-        let users =
-            |name: &str| snapshot.pools.iter().filter(|pool| pool.operator.as_deref() == Some(name)).count();
-        if let Some(name) = present.filter(|name| users(name) == 1) {
-            let set = OperatorSet { key: Some(sealed(&name)?), proxied: Some(proxied) };
-            return Ok(vec![Change::SetOperator(name, set)]);
-        }
-        Ok(vec![Change::AddOperator(Operator { name: name.clone(), account, proxied, secret }), to(name)])
+        sign_with(snapshot, identity, self.pid, &self.account, proxied)
     }
+}
+
+/// The changes after which this secret signs for a pool, on behalf of `proxied` if that is somebody. Pools with the same
+/// of both share an operator.
+pub(crate) fn sign_with(
+    snapshot: &Snapshot,
+    identity: &Identity,
+    pid: u64,
+    secret: &str,
+    proxied: Option<AccountId>,
+) -> Result<Vec<Change>, ConfigError> {
+    let name = free_name(snapshot, &format!("pool-{pid}"));
+    let (account, sealed) = commands::seal(identity, &name, secret)?;
+    let to =
+        |name: String| Change::SetPool(pid, PoolSet { operator: Some(Some(name)), ..PoolSet::default() });
+    // Whoever sends a secret again may want to replace one that does not open any more.
+    let opens = |operator: &&Operator| operator.secret.open(identity, &operator.name).is_ok();
+    let same = |operator: &&Operator| operator.account == account && operator.proxied == proxied;
+    if let Some(operator) = snapshot.operators.iter().filter(same).find(opens) {
+        return Ok(vec![to(operator.name.clone())]);
+    }
+    let present = snapshot.pool(pid).and_then(|pool| pool.operator.clone());
+    let users =
+        |name: &str| snapshot.pools.iter().filter(|pool| pool.operator.as_deref() == Some(name)).count();
+    if let Some(name) = present.filter(|name| users(name) == 1) {
+        let key = Some(commands::seal(identity, &name, secret)?);
+        return Ok(vec![Change::SetOperator(name, OperatorSet { key, proxied: Some(proxied) })]);
+    }
+    let operator = Operator { name: name.clone(), account, proxied, secret: sealed };
+    Ok(vec![Change::AddOperator(operator), to(name)])
 }
 
 /// `base`, or `base-2`, `base-3`, … if there is an operator of that name.

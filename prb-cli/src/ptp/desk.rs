@@ -83,7 +83,8 @@ mod tests {
         let make = Method::CreatePool.request_from_json(&pool).unwrap();
         let made = async || desk.answer(&here, Method::CreatePool, make.clone()).await;
         assert!(made().await.is_err());
-        desk.open(Management::Resting { inventory: inventory.clone(), keyring: Arc::new(config.keyring()) }).await;
+        desk.open(Management::Resting { inventory: inventory.clone(), keyring: Arc::new(config.keyring()) })
+            .await;
         made().await.unwrap();
         assert_eq!(inventory.snapshot().unwrap().pools.len(), 1);
         let kicked = desk.answer(&here, Method::KickWorker, Bytes::new()).await.unwrap_err();

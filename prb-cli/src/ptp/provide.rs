@@ -1,7 +1,6 @@
 //! What a data provider answers its peers.
 
 use async_trait::async_trait;
-use prost::bytes::Bytes;
 use prb_core::{
     port::{BlobStore, Coverage, StoreError, Tips},
     progress::Following,
@@ -13,6 +12,7 @@ use prb_p2p::{
     method::Method,
 };
 use prost::Message;
+use prost::bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::{OnceCell, watch};
 

@@ -12,6 +12,7 @@ use prb_core::{
     types::facts::{Session, SessionState},
 };
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// A worker with everything that is known of it.
 #[derive(Debug, Serialize)]
@@ -95,6 +96,11 @@ fn month_and_day(milliseconds: u64) -> String {
     let text = utc(milliseconds);
     let date = text.split_once('-').map_or("", |(_, rest)| rest);
     date.trim_end_matches('Z').replacen('T', " ", 1)
+}
+
+/// Everything a worker says of itself, by the names of its own protocol.
+pub(crate) fn said(info: &WorkerInfo) -> Value {
+    json!(PhactoryInfo::of(info))
 }
 
 #[derive(Debug, Serialize)]

@@ -1,9 +1,9 @@
 //! Services that find each other in the peer-to-peer network, and who may do what there.
 
+use crate::asked::Side;
 use crate::own_network;
 use crate::port::{Port, freed};
 use crate::world::{World, in_time, until, until_or};
-use crate::asked::Side;
 use prb_cli::config::{Config, P2p, Providers};
 use prb_cli::data_provider::DataProvider;
 use prb_cli::deployment::Deployment;
@@ -211,7 +211,8 @@ fn pool(pid: u64) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn v2_f016_v2_f059_v2_f065_v2_f067_services_find_each_other_by_one_boot_node_and_workers_reach_the_tip() {
+async fn v2_f016_v2_f059_v2_f065_v2_f067_services_find_each_other_by_one_boot_node_and_workers_reach_the_tip()
+{
     let mut world = World::new(network::Config::default(), 40, 2).await;
     world.run_chains();
     let port = Port::keep();
@@ -219,8 +220,7 @@ async fn v2_f016_v2_f059_v2_f065_v2_f067_services_find_each_other_by_one_boot_no
     let mut one = Site::start(&world, joining.clone().at(&port)).await;
     let mut two = Site::start(&world, joining.clone()).await;
     let mut foreign = Site::start(&world, joining.clone().of_bridge("another")).await;
-    let managers =
-        [Manager::start(&world, 0, &joining).await, Manager::start(&world, 1, &joining).await];
+    let managers = [Manager::start(&world, 0, &joining).await, Manager::start(&world, 1, &joining).await];
 
     let ours = vec![one.url("127.0.0.1"), two.url("127.0.0.1")];
     for (worker, manager) in managers.iter().enumerate() {
@@ -233,8 +233,7 @@ async fn v2_f016_v2_f059_v2_f065_v2_f067_services_find_each_other_by_one_boot_no
     let ids = [&providers[..], &[managers[0].id().await, managers[1].id().await]].concat();
     let peers = until_listed(&monitor, &ids).await;
     for peer in peers.iter().filter(|peer| ids.contains(&peer.id)) {
-        let expected =
-            if providers.contains(&peer.id) { Role::DataProvider } else { Role::LifecycleManager };
+        let expected = if providers.contains(&peer.id) { Role::DataProvider } else { Role::LifecycleManager };
         assert_eq!(peer.role, expected as i32);
         let bridge = if peer.id == providers[2] { "another" } else { "default" };
         assert_eq!(peer.bridge_identity, bridge);

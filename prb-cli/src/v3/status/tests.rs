@@ -7,7 +7,6 @@ use prb_core::{
     outbox::SenderStatus,
     pipeline::{Message, Worker},
 };
-use serde_json::{Value, json};
 
 /// A worker of the inventory that runs and stands like this.
 pub(crate) fn seen(name: &str, stage: Stage) -> Seen {
