@@ -55,7 +55,7 @@ pub enum PtpError {
 /// Joins the network, if the configuration says so. `service` answers everything but `Hello`.
 ///
 /// The key of a data provider and of a lifecycle manager is kept; others are somebody else each time.
-pub(crate) async fn join(
+pub async fn join(
     config: &Config,
     role: Role,
     chain_identity: String,
