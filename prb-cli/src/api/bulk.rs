@@ -185,6 +185,11 @@ impl<'s> Known<'s> {
     }
 }
 
+/// A reason that may quote whatever was sent.
+fn short(text: &str) -> String {
+    text.chars().take(1000).collect()
+}
+
 fn there_is_no(worker: &str) -> String {
     format!("there is no worker {}", worker.chars().take(128).collect::<String>())
 }
@@ -228,7 +233,7 @@ fn refused(Refused { why, .. }: &Refused) -> Reply {
         Refusal::InUse { .. } => (StatusCode::CONFLICT, "Conflict"),
         _ => (StatusCode::UNPROCESSABLE_ENTITY, "BadRequest"),
     };
-    Reply::error(status, code, why.to_string())
+    Reply::error(status, code, short(&why.to_string()))
 }
 
 /// Adds and changes pools and workers as a text says: all of them or none.
@@ -251,7 +256,7 @@ pub(super) async fn import(
             Reply::ok(&Imported { dry_run, changed, entries })
         }
         Err(ImportError::Rows(cause)) => {
-            Reply::error(StatusCode::UNPROCESSABLE_ENTITY, "BadRequest", cause.to_string())
+            Reply::error(StatusCode::UNPROCESSABLE_ENTITY, "BadRequest", short(&cause.to_string()))
         }
         Err(ImportError::Inventory(cause)) => return Err(cause.into()),
     })

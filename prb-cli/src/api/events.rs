@@ -276,16 +276,18 @@ async fn look(deployment: &Deployment, heard: &Heard, topics: Topics) -> Result<
     if topics.has(Topic::Transactions) {
         look.transactions = deployment.journal().map(|(paused, entries)| digest(paused, &entries));
     }
-    if topics.has(Topic::Overview) {
-        let seen = act::seen(deployment, heard).await;
-        look.overview = news::written(&overview::view(&Fleet::of(deployment)?, seen));
+    if !topics.has(Topic::Overview) && !topics.has(Topic::Workers) {
+        return Ok(look);
     }
+    let seen = act::seen(deployment, heard).await;
+    let fleet = Fleet::of(deployment)?;
     if topics.has(Topic::Workers) {
-        let coverage = deployment.bridge().store().coverage().await.ok().flatten();
-        let fleet = Fleet::of(deployment)?;
         let told = heard.told();
-        let rows = fleet.rows().map(|row| v1::worker(row, coverage.as_ref(), &told.pace));
+        let rows = fleet.rows().map(|row| v1::worker(row, seen.coverage.as_ref(), &told.pace));
         look.workers = rows.map(|row| (row.id.clone(), news::written(&row))).collect();
+    }
+    if topics.has(Topic::Overview) {
+        look.overview = news::written(&overview::view(&fleet, seen));
     }
     Ok(look)
 }
@@ -298,4 +300,58 @@ fn digest(paused: bool, entries: &[Entry]) -> u64 {
         (job.era, job.number, stand.name(), accepted, sent, ended, message).hash(&mut hasher);
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn news(text: &'static str) -> News {
+        let message = || vec![(Topic::Workers, Bytes::from_static(text.as_bytes()))];
+        News { changes: message(), all: message() }
+    }
+
+    fn read(messages: &mut mpsc::Receiver<Bytes>) -> Vec<Bytes> {
+        std::iter::from_fn(|| messages.try_recv().ok()).collect()
+    }
+
+    #[test]
+    fn x20_who_does_not_read_is_left_behind_and_who_does_misses_nothing() {
+        let listeners = Listeners::default();
+        assert_eq!(listeners.wanted(), None, "nobody");
+        let (mut silent, mut reader) =
+            (listeners.add(Topics::ALL).unwrap(), listeners.add(Topics::of(Topic::Workers)).unwrap());
+        assert_eq!(listeners.wanted(), Some((Topics::ALL, true)));
+        let mut heard = Vec::new();
+        for _ in 0..2 * QUEUE {
+            listeners.tell(&news("row"));
+            heard.extend(read(&mut reader));
+        }
+        assert_eq!((heard.len(), &heard[0]), (1 + 2 * QUEUE, &Bytes::from_static(HELLO.as_bytes())));
+        // What it was sent before is still there, and then the end.
+        assert_eq!(read(&mut silent).len(), QUEUE);
+        assert!(silent.is_closed());
+        assert_eq!(listeners.wanted(), Some((Topics::of(Topic::Workers), false)));
+        listeners.beat();
+        assert_eq!(read(&mut reader), [HEARTBEAT.as_bytes()]);
+        drop(reader);
+        assert_eq!(listeners.wanted(), None);
+        let all: Vec<_> = (0..MOST).filter_map(|_| listeners.add(Topics::ALL)).collect();
+        assert!(all.len() == MOST && listeners.add(Topics::ALL).is_none());
+        drop(all);
+        assert!(listeners.add(Topics::ALL).is_some());
+    }
+
+    #[test]
+    fn topics_are_told_to_who_wants_them_alone() {
+        let listeners = Listeners::default();
+        let mut messages = listeners.add(Topics::of(Topic::Overview)).unwrap();
+        listeners.tell(&news("row"));
+        assert_eq!(read(&mut messages).len(), 1, "the greeting alone");
+        for topic in Topic::ALL {
+            assert!(Topics::ALL.has(topic) && Topics::named(topic.name()).unwrap().has(topic));
+        }
+        assert!(!Topics::of(Topic::Overview).has(Topic::Workers));
+        assert!(Topics::named("workers").unwrap().has(Topic::Inventory));
+    }
 }

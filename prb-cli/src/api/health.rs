@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::{
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 /// What was told and is not over.
@@ -99,7 +99,9 @@ impl Watch {
                             continue;
                         }
                         next = at + LOOK;
-                        let coverage = deployment.bridge().store().coverage().await.ok().flatten();
+                        // Events wait meanwhile.
+                        let coverage = timeout(GLANCE, deployment.bridge().store().coverage()).await;
+                        let coverage = coverage.ok().and_then(Result::ok).flatten();
                         drop(deployment);
                         look(workers, v1::tip(coverage.as_ref()), &heard, Moment(begun.elapsed()));
                     }

@@ -180,3 +180,34 @@ async fn secrets_are_in_no_output_no_log_and_no_file() {
         assert!(!holds(&raw) && !holds(&behind), "{}", path.display());
     }
 }
+
+#[tokio::test]
+async fn workers_are_found_by_their_tags() {
+    let place = Place::new();
+    place.add_alice().await;
+    let add = |name: &'static str, endpoint: &'static str| {
+        vec!["worker", "add", name, "--endpoint", endpoint, "--pool", "1", "--stake", "5", "--tag", "rack-1"]
+    };
+    place.ok(&[add("w1", "http://10.0.0.1:8000"), vec!["--tag", "gpu"]].concat()).await;
+    place.ok(&add("w2", "http://10.0.0.2:8000")).await;
+    let listed = async |tags: &[&str]| -> Vec<String> {
+        let options = tags.iter().flat_map(|&tag| ["--tag", tag]);
+        let text = place.ok(&["worker", "list"].into_iter().chain(options).collect::<Vec<_>>()).await;
+        text.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(listed(&[]).await, ["w1", "w2"]);
+    assert_eq!(listed(&["rack-1"]).await, ["w1", "w2"]);
+    assert_eq!(listed(&["rack-1", "gpu"]).await, ["w1"]);
+    assert_eq!(listed(&["none"]).await, [""; 0]);
+    assert!(place.ok(&["worker", "list"]).await.contains("[gpu;rack-1]"));
+    let changed = place.ok(&["worker", "set", "w1", "--tag", "spare"]).await;
+    assert_eq!(changed, "worker w1 changed: tags gpu;rack-1 -> spare\n");
+    let changed = place.ok(&["worker", "set", "w1", "--no-tags"]).await;
+    assert_eq!(changed, "worker w1 changed: tags spare -> none\n");
+    let refused = place.prb(&["worker", "set", "w1", "--tag", "a b"]).await;
+    assert!(refused.code == Some(1) && refused.stderr.contains("letters, digits"), "{refused:?}");
+    std::fs::write(place.path("workers.csv"), "name,endpoint,pool,tags\nw2,http://10.0.0.2:8000,1,a;b\n")
+        .unwrap();
+    let changed = place.ok(&["inventory", "import", "workers.csv"]).await;
+    assert!(changed.contains("tags rack-1 -> a;b"), "{changed}");
+}

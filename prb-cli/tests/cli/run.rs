@@ -185,3 +185,23 @@ async fn a_data_directory_of_another_network_is_told_in_one_line_and_left_alone(
     assert!(last.contains("data directory data: the store holds parachain"), "{done:?}");
     assert!(last.contains("put back the files that belong together"), "{done:?}");
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reads_the_log_filter_again_and_a_wrong_one_changes_nothing() {
+    let place = Place::new();
+    let text = std::fs::read_to_string(place.path("prb.toml")).unwrap();
+    let mut running = place.run("");
+    let logged = async |what: &str, words: &[&str]| {
+        until_or(what, async || running.logged(words), || running.log().join("\n")).await;
+    };
+    logged("it runs", &["running"]).await;
+    place.configure(&format!("{text}[log]\nfilter = \"info,prb_cli=debug\"\n"));
+    running.signal("-HUP").await;
+    logged("it logs more", &["logs follow the configuration again", "prb_cli=debug"]).await;
+    place.configure(&format!("{text}[log]\nfilter = \"prb_cli=loud\"\n"));
+    running.signal("-HUP").await;
+    logged("the mistake is told", &["WARN", "logs stay as they were", "prb_cli=loud"]).await;
+    assert!(running.runs());
+    assert_eq!(running.end("-TERM").await.0, Some(0));
+}

@@ -117,6 +117,22 @@ async fn x20_a_flood_of_connections_is_turned_away_and_over_when_it_is_over() {
 }
 
 #[tokio::test]
+async fn x20_who_asks_much_and_reads_nothing_is_cut_off() {
+    let observed = Observed::begin();
+    let place = Place::with(&here(), Limits { stall: Duration::from_millis(300), ..Limits::default() }).await;
+    let mut greedy = TcpStream::connect(place.address()).await.unwrap();
+    let request = format!("GET /v1/openapi.json HTTP/1.1\r\nhost: {}\r\n\r\n", place.address());
+    let begun = Instant::now();
+    while observed.counter("prb_api_cut_connections_total") == 0 {
+        assert!(begun.elapsed() < PATIENCE, "more was asked than fits between two programs");
+        // Once nobody reads it any more, or it is cut off.
+        let _ = timeout(Duration::from_millis(20), greedy.write_all(request.as_bytes())).await;
+    }
+    is_well(&place).await;
+    place.end().await;
+}
+
+#[tokio::test]
 async fn x20_a_connection_does_not_last_for_ever_and_ends_with_the_api() {
     let limits =
         Limits { life: Duration::from_millis(200), grace: Duration::from_millis(200), ..Limits::default() };

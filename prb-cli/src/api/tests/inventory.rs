@@ -142,7 +142,8 @@ async fn x19_imports_that_are_none_are_refused_with_their_line_and_change_nothin
     for (kind, body, status, words) in [
         (CSV, format!("{head}w3,http://h,9,5\n"), 422, "import, line 2: there is no pool 9"),
         (CSV, format!("{head}w3,http://h\n"), 422, "import, line 2"),
-        (CSV, "\u{0}".repeat(1000), 422, "import"),
+        (CSV, format!("{head}{}\n", "\u{0}".repeat(1000)), 422, "import, line 2"),
+        (CSV, format!("{head}{},http://h,1,5\n", "w".repeat(100_000)), 422, "import, line 2"),
         (YAML, deep.clone(), 422, "import"),
         (YAML, laughs, 422, "import"),
         (JSON, deep, 422, "import"),
