@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn v2_f072_it_needs_no_configuration_and_listens_where_v2s_variables_say() {
+    fn v2_f070_it_needs_no_configuration_and_listens_where_v2s_variables_say() {
         let file = "[monitor]\nlisten = \"127.0.0.1:1\"\nqueue_listen = \"127.0.0.1:2\"\n";
         let flag = MonitorArgs { listen: Some("127.0.0.1:3".parse().unwrap()), ..MonitorArgs::default() };
         let none = MonitorArgs::default();

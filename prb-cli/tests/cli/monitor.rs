@@ -28,7 +28,7 @@ async fn json(at: SocketAddr, path: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn v2_f072_v3_f60_a_monitor_runs_without_a_configuration_and_ends_in_order() {
+async fn v2_f070_v3_f60_a_monitor_runs_without_a_configuration_and_ends_in_order() {
     let mut place = Place::without_file();
     std::fs::write(place.path("wm.yml"), "- name: Rack 1\n  endpoint: http://127.0.0.1:9\n  proxied: true\n")
         .unwrap();
