@@ -170,7 +170,8 @@ async fn monitor(joining: &Joining) -> Network {
         chain_identity: client(),
         bridge_identity: client(),
     };
-    let addresses = |texts: &[String]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let addresses =
+        |texts: &[String]| -> Vec<Multiaddr> { texts.iter().map(|text| text.parse().unwrap()).collect() };
     let options = Options {
         listen: addresses(&joining.p2p.listen),
         boot_nodes: addresses(&joining.p2p.boot_nodes),
