@@ -13,11 +13,13 @@
 //! `journal` (the journal of the trader that was last at work).
 
 mod lease;
+mod look;
 mod service;
 mod sink;
 mod wire;
 
 pub use lease::{Lease, Standing};
+pub use look::{Look, about};
 pub use service::{ServiceOptions, TraderService};
 pub use sink::RedisSink;
 
@@ -93,6 +95,10 @@ impl Space {
 
     fn key(&self, key: &str) -> String {
         format!("{}:{key}", self.name)
+    }
+
+    fn lease(&self, role: &str) -> String {
+        self.key(&format!("lease:{role}"))
     }
 
     fn asks(&self) -> String {

@@ -6,8 +6,8 @@ mod redis_server;
 mod trader_support;
 
 use prb_chain::{
-    journal::{Journal, Record},
-    redis_queue::{Lease, RedisSink, ServiceOptions, Space, Standing, TraderService},
+    journal::{Journal, Record, Stand},
+    redis_queue::{Lease, Look, RedisSink, ServiceOptions, Space, Standing, TraderService},
     trader::Trader,
 };
 use prb_core::{
@@ -395,6 +395,45 @@ async fn x22_old_and_foreign_entries_are_left_alone() {
     assert_eq!(observed.lines(&["WARN", "an entry is not understood"]).len(), 1);
     assert_eq!(redis.command("EXISTS test:answers:x"), ":0");
     process.stop().await;
+}
+
+/// Whoever looks at a queue takes nothing out of it.
+#[tokio::test]
+async fn v2_f057_what_stands_in_a_queue_is_seen_and_left_there() {
+    let Some(redis) = Redis::start() else { return };
+    let net = Net::new();
+    let space = Space::new(&redis.url(), "test").unwrap();
+    assert_eq!(space.look(100).await.unwrap(), Look::default());
+    assert_eq!(redis.command("XADD test:asks * to x n 2 ask nonsense"), "$15");
+    let sink = Arc::new(RedisSink::new(&space));
+    let asking = sink.clone();
+    let asked = tokio::spawn(async move { asking.submit(id(1), POOL, vec![register(1)]).await });
+    let start = Instant::now();
+    let seen = loop {
+        let seen = space.look(100).await.unwrap();
+        if seen.entries == 2 {
+            break seen;
+        }
+        assert!(start.elapsed() < PATIENCE, "nothing is seen: {seen:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let [job] = &seen.waiting[..] else { panic!("{seen:?}") };
+    assert_eq!((job.job, job.pool, job.stand), (id(1), Some(POOL), Stand::Waiting));
+    assert!(job.description.contains("register worker") && job.accepted.is_some(), "{job:?}");
+    assert_eq!(seen.trader, None);
+    assert_eq!(space.look(100).await.unwrap(), seen, "it is still there");
+    assert_eq!(space.look(1).await.unwrap().waiting, [], "no more is read than wanted");
+
+    let process = Process::start(&net, &space, &at_work_before(&redis).await);
+    // If the trader came too late for the first question, it is asked again.
+    let _ = asked.await.unwrap();
+    net.submit(sink.as_ref(), id(1), &[register(1)]).await;
+    let seen = space.look(100).await.unwrap();
+    assert!(seen.trader.is_some_and(|trader| trader.starts_with("trader of process")));
+    assert_eq!((seen.entries, seen.waiting), (0, Vec::new()));
+    done(&net, sink.as_ref(), 1).await;
+    process.stop().await;
+    assert!(Space::new("redis://127.0.0.1:9", "test").unwrap().look(1).await.is_err());
 }
 
 #[tokio::test]

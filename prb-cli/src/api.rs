@@ -2,41 +2,53 @@
 //! what watches over services: `/healthz`, `/readyz`, `/metrics`. Beside it the monitor, pages that use it.
 //!
 //! What a path means (`route`), what is asked (`ask`), who may ask it (`access`) and how things are written (`v3`, `v1`)
-//! are functions of what is there; `act` asks a [`Deployment`], and `serve` has the sockets.
+//! are functions of what is there; `act` asks a [`Deployment`], and `serve` has the sockets. What managers and peers are asked goes
+//! another way (`elsewhere`), and `prb monitor` is the same without a deployment (`subject`).
 
 mod access;
 mod act;
 mod answers;
 mod ask;
 mod bulk;
+mod elsewhere;
 mod events;
 mod fleet;
 mod health;
 mod history;
+mod managers;
 mod monitor;
 mod openapi;
 mod overview;
 mod pace;
+mod ptp;
+mod queue;
 mod reply;
 mod route;
 mod serve;
 mod stall;
+mod subject;
 mod times;
 mod v1;
 mod v3;
 
+pub(crate) use self::managers::Managers;
 use self::{
     access::Access,
-    act::Attached,
+    act::{Attached, Resting},
     events::Hub,
     health::Watch,
+    queue::Queue,
     serve::{Limits, Root, Shared, serve},
+    subject::Subject,
 };
 use crate::{
-    config::{self, Config},
+    config::{self, Config, ConfigError, DEFAULT_MONITOR, DEFAULT_QUEUE},
     deployment::Deployment,
+    identity::Keyring,
+    inventory::Inventory,
     token::{TokenError, token_in},
 };
+use prb_chain::redis_queue::Space;
 use prb_core::pipeline::CancellationToken;
 use prb_store::server::{Seats, Token, Troubles};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -44,7 +56,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -65,6 +77,9 @@ pub enum ApiError {
         /// Why not.
         cause: TokenError,
     },
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// An address cannot be listened on.
     #[error("{key}: cannot listen on {listen}: {cause}; stop who listens there, or choose another address")]
     Listen {
@@ -92,7 +107,20 @@ struct Bound {
     addresses: Vec<SocketAddr>,
     /// The monitor's own address.
     monitor: Option<SocketAddr>,
+    /// The address of the page of transactions.
+    queue: Option<SocketAddr>,
     missed: Option<(SocketAddr, io::Error)>,
+    /// Default addresses of pages that could not be had.
+    missed_pages: Vec<(SocketAddr, io::Error)>,
+}
+
+/// An address beside those of the API.
+struct Page {
+    root: Root,
+    key: &'static str,
+    listen: SocketAddr,
+    /// Whether somebody named it: it must be had then.
+    named: bool,
 }
 
 impl Api {
@@ -104,18 +132,61 @@ impl Api {
         Self::begin(&config.api, &config.monitor, Limits::default())
     }
 
+    /// The monitor alone, at its own address.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn monitor_alone(config: &Config) -> Result<Self, ApiError> {
+        let listen = config.monitor.listen.unwrap_or(DEFAULT_MONITOR);
+        let page = Page { root: Root::Monitor, key: "monitor.listen", listen, named: true };
+        Self::alone(config, page, Subject::Monitor)
+    }
+
+    /// The page of transactions alone, with what is known of a trader that is reached through Redis.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn queue_alone(config: &Config, space: &Space) -> Result<Self, ApiError> {
+        let listen = config.monitor.queue_listen.unwrap_or(DEFAULT_QUEUE);
+        let page = Page { root: Root::Queue, key: "monitor.queue_listen", listen, named: true };
+        Self::alone(config, page, Subject::Queue(Queue::new(space)))
+    }
+
+    fn alone(config: &Config, page: Page, subject: Subject) -> Result<Self, ApiError> {
+        let managers = Managers::open(&config.monitor)?;
+        Self::listen(
+            &config.api,
+            Vec::new(),
+            Bound::default(),
+            vec![page],
+            subject,
+            managers,
+            Limits::default(),
+        )
+    }
+
     fn begin(config: &config::Api, monitor: &config::Monitor, limits: Limits) -> Result<Self, ApiError> {
-        let token = if config.enabled { token(config)? } else { None };
-        let (listeners, mut bound) = match config.enabled {
+        let (listeners, bound) = match config.enabled {
             true => listeners(config.addresses(), config.listen.is_some())?,
             false => Default::default(),
         };
+        let managers = if config.enabled { Managers::open(monitor)? } else { Managers::default() };
+        let pages = pages(config, monitor);
+        Self::listen(config, listeners, bound, pages, Subject::Bridge, managers, limits)
+    }
+
+    fn listen(
+        config: &config::Api,
+        listeners: Vec<TcpListener>,
+        mut bound: Bound,
+        pages: Vec<Page>,
+        subject: Subject,
+        managers: Managers,
+        limits: Limits,
+    ) -> Result<Self, ApiError> {
+        let is_on = config.enabled || !pages.is_empty();
+        let token = if is_on { token(config)? } else { None };
         let mut listeners: Vec<_> = listeners.into_iter().map(|listener| (listener, Root::Nothing)).collect();
-        if let Some(listen) = monitor.listen.filter(|_| config.enabled) {
-            let (listener, address) =
-                bind(listen).map_err(|cause| ApiError::Listen { key: "monitor.listen", listen, cause })?;
-            listeners.push((listener, Root::Monitor));
-            bound.monitor = Some(address);
+        for page in pages {
+            listeners.extend(bound.page(&page)?.map(|listener| (listener, page.root)));
         }
         let shared = Arc::new(Shared {
             access: Access {
@@ -128,6 +199,10 @@ impl Api {
             seats: Seats::new(limits.connections.0, limits.connections.1),
             troubles: Troubles::default(),
             attached: RwLock::new(None),
+            subject,
+            managers,
+            network: Mutex::new(None),
+            resting: OnceLock::new(),
         });
         let stop = CancellationToken::new();
         let serving = listeners
@@ -147,19 +222,41 @@ impl Api {
         self.bound.monitor
     }
 
+    /// Where the page of transactions has an address of its own.
+    pub fn queue(&self) -> Option<SocketAddr> {
+        self.bound.queue
+    }
+
+    /// Asks these peers from now on (`/ptp`).
+    pub fn join(&self, network: prb_p2p::Network) {
+        *self.shared.network.lock().unwrap_or_else(PoisonError::into_inner) = Some(network);
+    }
+
     /// Answers for this deployment from now on.
     pub async fn attach(&self, deployment: Arc<Deployment>) {
         let watch = Watch::on(&deployment);
         let hub = Hub::on(&deployment, watch.heard().clone());
         *self.shared.attached.write().await = Some(Attached { deployment, watch, hub });
+        self.announce_once();
+    }
+
+    /// Says where it is, if nobody has yet.
+    pub fn announce_once(&self) {
         if !self.announced.swap(true, Ordering::Relaxed) {
             self.announce();
         }
     }
 
+    /// Answers for this inventory alone while nothing is run.
+    pub fn rest(&self, inventory: Inventory, keyring: Arc<Keyring>) {
+        // Whoever rests does so until the end.
+        let _ = self.shared.resting.set(Resting { inventory, keyring });
+        self.announce();
+    }
+
     /// Says where it is. Not before something runs: why a bridge does not start stands alone in the log.
     fn announce(&self) {
-        let Bound { addresses, monitor, missed } = &self.bound;
+        let Bound { addresses, monitor, queue, missed, missed_pages } = &self.bound;
         for address in addresses {
             info!(%address, "the API listens");
         }
@@ -167,7 +264,11 @@ impl Api {
             let path = if monitor.is_some() { "" } else { "monitor/" };
             info!("the monitor is at http://{address}/{path}");
         }
-        let away = addresses.iter().chain(monitor).any(|address| !address.ip().is_loopback());
+        if let Some(address) = queue {
+            info!("the page of transactions is at http://{address}/");
+        }
+        let all = addresses.iter().chain(monitor).chain(queue);
+        let away = all.into_iter().any(|address| !address.ip().is_loopback());
         if self.shared.access.unauthenticated && away {
             warn!("api.allow_unauthenticated: whoever reaches the port of the API may change everything");
         }
@@ -185,6 +286,15 @@ impl Api {
                  in [api] listen = [\"127.0.0.1:PORT\"], or say enabled = false"
             );
         }
+        if let Some((_, cause)) = missed_pages.first() {
+            let listen: Vec<String> = missed_pages.iter().map(|(listen, _)| listen.to_string()).collect();
+            warn!(
+                listen = listen.join(", "),
+                %cause,
+                "the monitor is only at the API's address: its default addresses cannot be had, another bridge or a monitor of PRB \
+                 v2 or v3 may have them; name free ones in [monitor] listen and queue_listen, or say enabled = false"
+            );
+        }
     }
 
     /// Stands by from now on. Nobody asks the deployment any more, and nothing holds it.
@@ -199,6 +309,8 @@ impl Api {
     /// Ends it in order, within a bounded time.
     pub async fn stop(&self) {
         self.stop.cancel();
+        // A network ends with its last handle.
+        self.shared.network.lock().unwrap_or_else(PoisonError::into_inner).take();
         let serving = std::mem::take(&mut *self.serving.lock().unwrap_or_else(PoisonError::into_inner));
         for task in serving {
             if let Err(cause) = task.await {
@@ -213,6 +325,42 @@ impl Drop for Api {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+impl Bound {
+    /// Listens at the address of a page, unless it is a default one that cannot be had.
+    fn page(&mut self, page: &Page) -> Result<Option<TcpListener>, ApiError> {
+        let &Page { root, key, listen, named } = page;
+        match bind(listen) {
+            Ok((listener, address)) => {
+                let place = if root == Root::Queue { &mut self.queue } else { &mut self.monitor };
+                *place = Some(address);
+                Ok(Some(listener))
+            }
+            Err(cause) if named => Err(ApiError::Listen { key, listen, cause }),
+            Err(cause) => {
+                self.missed_pages.push((listen, cause));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Which pages have addresses of their own beside an API.
+fn pages(api: &config::Api, monitor: &config::Monitor) -> Vec<Page> {
+    if !api.enabled || monitor.is_off() {
+        return Vec::new();
+    }
+    let by_default = monitor.is_default_on(api);
+    let all = [
+        (Root::Monitor, "monitor.listen", monitor.listen, DEFAULT_MONITOR),
+        (Root::Queue, "monitor.queue_listen", monitor.queue_listen, DEFAULT_QUEUE),
+    ];
+    let page = |(root, key, named, default): (Root, _, Option<SocketAddr>, _)| {
+        let listen = named.or(by_default.then_some(default))?;
+        Some(Page { root, key, listen, named: named.is_some() })
+    };
+    all.into_iter().filter_map(page).collect()
 }
 
 /// What changes from elsewhere must show.

@@ -13,7 +13,7 @@ pub use v3::{AccountType, ConfigArgs, ConfigCommand, PidArgs, PoolArgs, WorkerAr
 
 use clap::{Args, Parser, Subcommand};
 use prb_core::{id::JobId, port::Stream};
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// Bridges a relay chain, a Phala-like parachain and their TEE workers.
 ///
@@ -65,12 +65,13 @@ pub enum Command {
     /// Keep workers in step and at work with data from providers: nothing is ingested, no chain data is kept here.
     ///
     /// The same as `prb run` with a section `[providers]`. It starts without any provider and waits for one; any of them
-    /// may stop and come back. SIGHUP reads the addresses in the configuration again.
+    /// may stop and come back. SIGHUP reads the addresses in the configuration again. With a section `[p2p]` it finds providers by
+    /// itself, beside those that are named, and peers that may manage pools and workers.
     Lifecycle(LifecycleArgs),
     /// Serve verified data to other machines: ingest and an HTTP server, no workers, no transactions.
     ///
     /// Two nodes are enough, or another data provider to mirror, named here or in the configuration. Besides prb's own routes it answers the read API of
-    /// headers-cache. SIGINT or SIGTERM stops it in order.
+    /// headers-cache. With a section `[p2p]` lifecycle managers find it. SIGINT or SIGTERM stops it in order.
     DataProvider(DataProviderArgs),
     /// Show how far a running `prb data-provider` is: heights, finalized heads, blocks per second, what is left, and how
     /// the nodes stand that it asks.
@@ -83,6 +84,12 @@ pub enum Command {
     /// Both name the same Redis server and namespace; the operators' secrets are here, in this inventory. A second one
     /// stands by, and takes over when the first one is gone. SIGINT or SIGTERM stops it in order.
     Trade,
+    /// The pages of the monitor by themselves: of managers elsewhere, and of peers.
+    ///
+    /// It listens on 127.0.0.1:3000, needs no configuration and keeps nothing. `[monitor] managers` names managers: `prb run`,
+    /// `prb lifecycle`, or those of PRB v3. `prb run` and `prb lifecycle` have the pages too. SIGINT or SIGTERM stops it in order.
+    #[command(after_help = examples::MONITOR)]
+    Monitor(MonitorArgs),
     /// Transactions: list them, hold them back.
     #[command(subcommand, after_help = examples::TX)]
     Tx(TxCommand),
@@ -90,7 +97,7 @@ pub enum Command {
     /// wrong.
     ///
     /// Nodes, data providers and declared workers are asked what they are and how far they have come, files are read, and
-    /// the address of section `[serve]` is tried. Nothing is changed.
+    /// the addresses of sections `[serve]` and `[p2p]` are tried, and boot nodes dialled. Nothing is changed.
     Check {
         /// Ask nobody over the network.
         #[arg(long)]
@@ -182,6 +189,22 @@ pub struct LifecycleArgs {
     pub providers: Vec<String>,
 }
 
+/// What a monitor is told on the command line; it wins over the configuration.
+#[derive(Clone, Debug, Default, Args)]
+pub struct MonitorArgs {
+    /// Address to listen on instead of 127.0.0.1:3000, with --queue of 127.0.0.1:4567.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// YAML file that lists managers with `name` and `endpoint`, as the wm.yml of PRB v3's monitor does; besides those that the
+    /// configuration names.
+    #[arg(long, value_name = "FILE")]
+    pub managers: Option<PathBuf>,
+    /// Show only the queue of a trader of its own, which the section `[redis]` or PHALA_Q_REDIS_ENDPOINT names: what waits and what
+    /// is under way. Nothing is changed there.
+    #[arg(long, conflicts_with = "managers")]
+    pub queue: bool,
+}
+
 /// What a data provider is told on the command line; it wins over the configuration.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DataProviderArgs {
@@ -202,7 +225,7 @@ pub struct DataProviderArgs {
     pub headers_cache: Option<String>,
     /// Address to serve on. Typical: 127.0.0.1:8012; 0.0.0.0:8012 lets other machines read.
     #[arg(long)]
-    pub listen: Option<std::net::SocketAddr>,
+    pub listen: Option<SocketAddr>,
     /// Folder of everything prb keeps.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,

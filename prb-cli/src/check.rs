@@ -2,6 +2,7 @@
 
 mod data;
 mod nodes;
+mod peers;
 mod providers;
 mod settings;
 
@@ -129,6 +130,7 @@ pub async fn check(
         items.extend(nodes);
         items.extend(providers::items(config, known).await);
     }
+    items.extend(peers::items(config, offline).await);
     items.extend(settings::items(config, offline).await);
     let (wrong, of) = (items.iter().filter(|item| item.verdict == Verdict::Wrong).count(), items.len());
     if json {

@@ -5,17 +5,22 @@ mod check;
 mod data_sources;
 pub mod environment;
 mod keys;
+mod monitor;
 mod notify;
 mod origin;
+mod p2p;
 mod purpose;
 mod show;
 mod tuning;
 mod urls;
 
-pub use api::{Api, DEFAULT_LISTEN, Monitor, Network};
+pub use api::{Api, DEFAULT_LISTEN, Network};
 pub use environment::{Environment, Remark, Service};
+pub(crate) use monitor::THIS;
+pub use monitor::{DEFAULT_MONITOR, DEFAULT_QUEUE, Manager, Monitor, key};
 pub use notify::Notify;
 pub use origin::{Origin, Sources};
+pub use p2p::P2p;
 pub use purpose::Purpose;
 pub(crate) use show::place;
 pub use show::show;
@@ -82,6 +87,9 @@ pub struct Config {
     /// Data providers. With this section nothing is ingested and no chain data is kept here: workers are fed with what
     /// providers have verified.
     pub providers: Option<Providers>,
+    /// Finding other services, and being found.
+    #[serde(default)]
+    pub p2p: P2p,
     /// The management API.
     #[serde(default)]
     pub api: Api,
@@ -270,6 +278,13 @@ pub struct Redis {
     /// Shorter is disturbed by shorter pauses. Typical: 10.
     #[serde(default = "default_lease")]
     pub lease_seconds: u64,
+}
+
+impl Redis {
+    /// With defaults for everything but its address.
+    pub(crate) fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), namespace: default_namespace(), lease_seconds: default_lease() }
+    }
 }
 
 impl fmt::Debug for Redis {
@@ -512,6 +527,17 @@ impl Config {
         self
     }
 
+    /// For who asks peers and need not be found: it joins their network, and listens nowhere, unless told.
+    pub(crate) fn as_client(mut self) -> Self {
+        let is_said = |key| *self.origins.of(key) != Origin::Default;
+        let (enabled, listen) = (is_said("p2p.enabled"), is_said("p2p.listen"));
+        self.p2p.enabled |= !enabled;
+        if !listen {
+            self.p2p.listen.clear();
+        }
+        self
+    }
+
     /// A configuration with defaults for everything but the nodes.
     pub fn for_nodes(data_dir: PathBuf, relay: impl Into<Urls>, para: impl Into<Urls>) -> Self {
         Self::with_chain(data_dir, Chain { relay: relay.into(), para: para.into(), ..Chain::default() })
@@ -541,6 +567,7 @@ impl Config {
             notify: Notify::default(),
             serve: Serve::default(),
             providers: None,
+            p2p: P2p::default(),
             api: Api::default(),
             monitor: Monitor::default(),
             log: Log::default(),
@@ -797,6 +824,8 @@ mod tests {
             ("[serve]\ntls_key = \"k\"\n", "name both or neither"),
             ("[providers]\nurl = \"x\"\n", "unknown field `url`"),
             ("[providers]\nurls = [\"ws://10.0.0.3\"]\n", "providers.urls"),
+            ("[p2p]\nboot_nodes = [\"10.0.0.3:1\"]\n", "p2p.boot_nodes: \"10.0.0.3:1\" is no TCP multiaddr"),
+            ("[p2p]\nbootnodes = []\n", "unknown field `bootnodes`"),
         ];
         for (extra, expected) in cases {
             let text =

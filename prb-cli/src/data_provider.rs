@@ -3,13 +3,14 @@
 use crate::{
     args::DataProviderArgs,
     config::{Config, ConfigError, Purpose, Serve, Sources, Urls},
-    deployment::{bridge_options, interrupted},
+    deployment::{bridge_options, interrupted, para_nodes},
+    ptp::{Knows, Membership, Providing, PtpError},
     source::block_source,
     supervise, telemetry,
     token::{TokenError, token_in},
     webhook::{Notifier, Stand},
 };
-use prb_chain::verify::CryptoVerifier;
+use prb_chain::{trader::ChainNode, verify::CryptoVerifier};
 use prb_core::{
     fault::unusable,
     pipeline::{Bridge, BridgeError},
@@ -66,6 +67,9 @@ pub enum DataProviderError {
     /// The bridge refuses.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
+    /// The peer-to-peer network cannot be joined.
+    #[error(transparent)]
+    Ptp(#[from] PtpError),
     /// Ingest has ended for good.
     #[error("data directory {path}: {cause}")]
     Ended {
@@ -115,6 +119,8 @@ pub struct DataProvider {
     address: SocketAddr,
     serving: JoinHandle<()>,
     notifier: Option<Notifier>,
+    /// None where it is not to be found by others.
+    peers: Option<Membership>,
     /// The data directory, for errors.
     path: String,
 }
@@ -160,9 +166,30 @@ impl DataProvider {
         if !address.ip().is_loopback() && config.serve.token_file.is_none() {
             info!("whoever reaches the port may read; name a serve.token_file to change that");
         }
-        info!(%address, tls = config.serve.tls_key.is_some(), "serving");
+        let tls = config.serve.tls_key.is_some();
+        let peers = Membership::provide(
+            config,
+            Knows { store: Some(bridge.store().clone()), node: Self::node(config) },
+            Providing::new(bridge.store().clone(), bridge.following(), address.port(), tls),
+        )?;
+        if peers.is_some() && address.ip().is_loopback() {
+            warn!(
+                "serve.listen is this machine's alone: peers elsewhere find this provider and cannot read from it"
+            );
+        }
+        info!(%address, tls, "serving");
         let path = config.data_dir.display().to_string();
-        Ok(Self { bridge, store, server, address, serving, notifier, path })
+        Ok(Self { bridge, store, server, address, serving, notifier, peers, path })
+    }
+
+    /// A node that knows the chain where the store does not yet, or no more.
+    fn node(config: &Config) -> Option<Arc<dyn ChainNode>> {
+        (!config.chain.para.is_empty()).then(|| para_nodes(config))
+    }
+
+    /// Its part in the peer-to-peer network; none without a section `[p2p]`.
+    pub fn peers(&self) -> Option<&Membership> {
+        self.peers.as_ref()
     }
 
     /// Where it serves.
@@ -185,7 +212,11 @@ impl DataProvider {
 
     /// Stops everything in order. The data directory is free for another process then.
     pub async fn stop(self) {
-        let Self { bridge, store, server, serving, notifier, .. } = self;
+        let Self { bridge, store, server, serving, notifier, peers, .. } = self;
+        if let Some(peers) = peers {
+            // Drops its view of the store.
+            peers.stop().await;
+        }
         server.stop();
         bridge.stop().await;
         if let Some(notifier) = notifier {

@@ -6,7 +6,7 @@ mod roster;
 mod sources;
 mod turn;
 
-pub(crate) use self::providers::ProviderAccess;
+pub(crate) use self::providers::{Finder, ProviderAccess};
 pub(crate) use self::{keys::Keys, roster::declare};
 pub use self::{
     providers::{ProvidersError, fed_by},
@@ -24,6 +24,7 @@ use crate::{
     config::{Config, ConfigError},
     identity::{IdentityError, Keyring},
     inventory::{Inventory, InventoryError, Snapshot},
+    ptp::{Membership, PtpError},
     queue::orders,
     roster::Unfit,
     source::block_source,
@@ -122,6 +123,9 @@ pub enum DeploymentError {
     /// The API cannot listen.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The peer-to-peer network cannot be joined.
+    #[error(transparent)]
+    Ptp(#[from] PtpError),
 }
 
 /// What is in the store.
@@ -197,7 +201,7 @@ impl Deployment {
         let builder = Bridge::builder().options(bridge_options(config)?);
         let from_node = || RpcChainState::new(node.clone());
         let (builder, data) = if let Some(named) = &config.providers {
-            let providers = Providers::open(named, Trust::of(config)?, node.clone())?;
+            let providers = Providers::open(named, config.p2p.enabled, Trust::of(config)?, node.clone())?;
             let builder = builder.store(Arc::new(providers.store().clone())).state(Arc::new(from_node()));
             (builder, Data::Providers(providers))
         } else {
@@ -325,6 +329,14 @@ impl Deployment {
         match &self.data {
             Data::Own(_) => Ok(()),
             Data::Providers(providers) => Ok(providers.set(urls)?),
+        }
+    }
+
+    /// Tells it of data providers that were found; none where it ingests by itself.
+    pub(crate) fn finder(&self) -> Option<Finder> {
+        match &self.data {
+            Data::Own(_) => None,
+            Data::Providers(providers) => Some(providers.finder()),
         }
     }
 
@@ -491,13 +503,29 @@ pub async fn run(
     }
     // Also while another one has its turn: whoever watches over services must not take standing by for being dead.
     let api = Api::start(config)?;
-    let ended = run_beside(&api, config, read, interrupted.as_mut(), &mut reloads).await;
+    let peers = Membership::open(config)?;
+    let ended = tokio::select! {
+        ended = run_beside(&api, peers.as_ref(), config, read, interrupted.as_mut(), &mut reloads) => ended,
+        () = show_peers(&api, peers.as_ref()) => Ok(()),
+    };
+    if let Some(peers) = peers {
+        peers.stop().await;
+    }
     api.stop().await;
     ended
 }
 
+/// Lets the API tell of the peer-to-peer network once it is joined; never ends.
+async fn show_peers(api: &Api, peers: Option<&Membership>) {
+    if let Some(peers) = peers {
+        api.join(peers.joined().await);
+    }
+    std::future::pending().await
+}
+
 async fn run_beside(
     api: &Api,
+    peers: Option<&Membership>,
     config: &Config,
     read: impl Fn() -> Result<Config, ConfigError>,
     mut interrupted: Pin<&mut impl Future<Output = ()>>,
@@ -512,6 +540,9 @@ async fn run_beside(
         let deployment = Arc::new(Deployment::begin(config, keys.take()).await?);
         supervise::ready("running");
         api.attach(deployment.clone()).await;
+        if let Some(peers) = peers {
+            peers.attach(&deployment).await;
+        }
         // Whatever ends it, it is stopped in order.
         let ended = if let Err(cause) = deployment.snapshot().map(|snapshot| announce(&snapshot)) {
             Some(Err(cause.into()))
@@ -533,6 +564,9 @@ async fn run_beside(
         }
         let stop = async {
             api.detach().await;
+            if let Some(peers) = peers {
+                peers.detach().await;
+            }
             match Arc::into_inner(deployment) {
                 Some(deployment) => Some(deployment.end().await),
                 None => {
@@ -563,13 +597,33 @@ fn announce(snapshot: &Snapshot) {
     }
 }
 
-/// Does nothing until SIGINT or SIGTERM.
-pub async fn rest() {
+/// Runs nothing until SIGINT or SIGTERM: only the inventory is managed, over the API and by peers.
+pub async fn rest(config: &Config) -> Result<(), DeploymentError> {
+    let mut interrupted = std::pin::pin!(interrupted());
     let _alive = supervise::keep_alive();
-    let interrupted = interrupted();
+    make_data_dir(config)?;
+    let inventory = Inventory::open(&config.inventory_dir())?;
+    declare(config, &inventory)?;
+    let mut keyring = config.keyring();
+    keyring.never_ask();
+    let keyring = Arc::new(keyring);
+    let api = Api::start(config)?;
+    api.rest(inventory.clone(), keyring.clone());
+    let peers = Membership::open(config)?;
+    if let Some(peers) = &peers {
+        peers.rest(inventory, keyring).await;
+    }
     supervise::ready("nothing is run");
-    interrupted.await;
+    tokio::select! {
+        () = &mut interrupted => {}
+        () = show_peers(&api, peers.as_ref()) => {}
+    }
     supervise::stopping();
+    if let Some(peers) = peers {
+        peers.stop().await;
+    }
+    api.stop().await;
+    Ok(())
 }
 
 pub(crate) fn bridge_options(config: &Config) -> Result<BridgeOptions, ConfigError> {

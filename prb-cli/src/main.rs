@@ -2,10 +2,10 @@
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use prb_cli::{
-    args::{Cli, Command, DataProviderArgs, LifecycleArgs, RunArgs, StoreCommand},
+    args::{Cli, Command, DataProviderArgs, LifecycleArgs, MonitorArgs, RunArgs, StoreCommand},
     check, commands,
     config::{self, Config, ConfigError, Environment, Log, Purpose, Service, Sources},
-    data_provider, deployment, logs, manual, queue, status, store_commands, telemetry, trade,
+    data_provider, deployment, logs, manual, monitor, queue, status, store_commands, telemetry, trade,
 };
 use std::{
     error::Error,
@@ -45,12 +45,15 @@ fn command(cli: &Cli, sources: &Sources) -> Result<Command, Box<dyn Error>> {
     match sources.environment.service()? {
         Some(Service::DataProvider) => Ok(Command::DataProvider(DataProviderArgs::default())),
         Some(Service::Trade) => Ok(Command::Trade),
+        Some(Service::Monitor) => Ok(Command::Monitor(MonitorArgs::default())),
+        Some(Service::Queue) => Ok(Command::Monitor(MonitorArgs { queue: true, ..MonitorArgs::default() })),
         Some(Service::Lifecycle) => {
-            // v2's asked whoever it discovered; without anybody to ask, blocks are ingested here.
+            // As v2's it asks whoever it discovers; where it is not to look for anybody, blocks are ingested here.
             let config = Config::read(sources, Purpose::Lifecycle)?;
-            Ok(match config.providers {
-                Some(_) => Command::Lifecycle(LifecycleArgs::default()),
-                None => Command::Run(RunArgs::default()),
+            Ok(if config.providers.is_some() || config.p2p.enabled {
+                Command::Lifecycle(LifecycleArgs::default())
+            } else {
+                Command::Run(RunArgs::default())
             })
         }
         None => {
@@ -87,6 +90,8 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         }
         _ => {}
     }
+    // A lifecycle manager of v2 reads from whom it finds.
+    let discovers = || Ok::<_, ConfigError>(Config::read(&sources, Purpose::Lifecycle)?.p2p.enabled);
     let read = || match &command {
         Command::DataProvider(args) => data_provider::configured(&sources, args),
         Command::Run(args) => Config::load_for(&sources, Purpose::Run).and_then(|config| {
@@ -97,6 +102,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
             deployment::fed_by(&sources, &args.providers).map(|config| config.told(args.run))
         }
         Command::Trade => Config::load_for(&sources, Purpose::Trade),
+        Command::Monitor(args) => monitor::configured(&sources, args),
         Command::Operator(_)
         | Command::Pool(_)
         | Command::Tx(_)
@@ -106,6 +112,11 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         Command::Store(args) => store_commands::configured(&sources, args.data_dir.as_deref()),
         Command::Config(args) => store_commands::configured(&sources, args.db_path.as_deref()),
         Command::Check { providers, .. } if !providers.is_empty() => deployment::fed_by(&sources, providers),
+        Command::Check { .. }
+            if sources.environment.service()? == Some(Service::Lifecycle) && discovers()? =>
+        {
+            deployment::fed_by(&sources, &[])
+        }
         // What is meant for `prb trade` alone needs fewer nodes.
         Command::Check { .. } => Config::load_for(&sources, Purpose::Run).or_else(|error| {
             let trader = Config::load_for(&sources, Purpose::Trade);
@@ -129,11 +140,10 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             if sources.environment.is_config_mode()? {
                 tracing::warn!(
-                    "PHALA_LIFECYCLE_CONFIG_MODE is true: nothing is run; unset it to run, and use `prb pool`, `prb worker` and \
-                     `prb operator` meanwhile"
+                    "PHALA_LIFECYCLE_CONFIG_MODE is true: nothing is run; unset it to run, and change the inventory meanwhile, over the \
+                     API, by a peer, or with `prb pool`, `prb worker` and `prb operator`"
                 );
-                runtime.block_on(deployment::rest());
-                return Ok(());
+                return Ok(runtime.block_on(deployment::rest(&config))?);
             }
             let ended = runtime.block_on(deployment::run(&config, read));
             runtime.shutdown_timeout(LAST_WORK);
@@ -146,6 +156,12 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
             let ended = runtime.block_on(trade::run(&config));
             runtime.shutdown_timeout(LAST_WORK);
             ended?;
+        }
+        Command::Monitor(args) => {
+            start_logs(&config)?;
+            telemetry::install();
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(monitor::run(&config, args.queue))?;
         }
         Command::Tx(command) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -184,6 +200,7 @@ const fn is_service(command: &Command) -> bool {
             | Command::Lifecycle(_)
             | Command::DataProvider(_)
             | Command::Trade
+            | Command::Monitor(_)
             | Command::Check { show: false, .. }
     )
 }

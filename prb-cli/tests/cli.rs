@@ -23,6 +23,8 @@ mod keys;
 mod kill;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
+#[path = "cli/monitor.rs"]
+mod monitor;
 #[path = "cli/needles.rs"]
 mod needles;
 #[path = "cli/notify.rs"]

@@ -102,7 +102,11 @@ fn v3_f53_compose_files_name_commands_and_variables_that_there_are() {
     }
     modules.sort();
     modules.dedup();
-    assert_eq!(modules, ["DataProvider", "Lifecycle", "Trade"], "each service of v2 has one");
+    assert_eq!(
+        modules,
+        ["DataProvider", "Lifecycle", "Monitor", "Queue", "Trade"],
+        "each service of v2 has one"
+    );
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn v3_f53_systemd_units_run_commands_that_there_are_and_wait_for_their_word() {
         }
     }
     commands.sort();
-    assert_eq!(commands, ["DataProvider", "Lifecycle", "Run", "Trade"]);
+    assert_eq!(commands, ["DataProvider", "Lifecycle", "Monitor", "Run", "Trade"]);
 }
 
 #[test]

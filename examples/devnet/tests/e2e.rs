@@ -29,6 +29,10 @@ mod management;
 mod metered;
 #[path = "e2e/outages.rs"]
 mod outages;
+#[path = "e2e/own_network.rs"]
+mod own_network;
+#[path = "e2e/peers.rs"]
+mod peers;
 #[path = "e2e/plain.rs"]
 mod plain;
 #[path = "../../../prb-chain/tests/port/mod.rs"]

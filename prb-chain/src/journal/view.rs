@@ -183,7 +183,7 @@ fn words(call: &Call) -> String {
     }
 }
 
-fn origin(sender: &MessageOrigin) -> String {
+pub(crate) fn origin(sender: &MessageOrigin) -> String {
     match sender {
         MessageOrigin::Worker(worker) => format!("worker {worker}"),
         MessageOrigin::Contract(id) => format!("contract {id}"),

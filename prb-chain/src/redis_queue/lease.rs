@@ -50,7 +50,7 @@ impl Lease {
     /// survives longer pauses. Typical: 10 s.
     pub fn seek(space: &Space, role: &'static str, ttl: Duration) -> Self {
         let token = format!("{role} of process {} ({})", std::process::id(), random_name());
-        let key = space.key(&format!("lease:{role}"));
+        let key = space.lease(role);
         let (tell, standing) = watch::channel(Standing::Asking);
         let keeper = Keeper {
             space: space.clone(),

@@ -19,7 +19,7 @@ use takeover::Wait;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 /// The consumer group, and its one consumer: the lease lets nobody else read.
-const GROUP: &str = "trader";
+pub(super) const GROUP: &str = "trader";
 
 /// Entries taken at once.
 const PORTION: usize = 128;

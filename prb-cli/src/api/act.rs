@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     deployment::Deployment,
-    inventory::WorkerRecord,
+    identity::Keyring,
+    inventory::{Inventory, WorkerRecord},
     logs::{self, LogError},
     telemetry,
     v3::{self, Command as Config},
@@ -27,15 +28,21 @@ use prb_core::{
     pipeline::BridgeError,
     port::{Coverage, StoreError},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 use tracing::{debug, info};
 use uuid::Uuid;
 
 /// What is being run, once it is.
 pub(super) struct Attached {
-    pub(super) deployment: std::sync::Arc<Deployment>,
+    pub(super) deployment: Arc<Deployment>,
     pub(super) watch: Watch,
     pub(super) hub: Hub,
+}
+
+/// What is managed while nothing is run.
+pub(super) struct Resting {
+    pub(super) inventory: Inventory,
+    pub(super) keyring: Arc<Keyring>,
 }
 
 /// Why a deployment has no transactions to show.
@@ -55,6 +62,7 @@ pub(super) fn alone(asked: Asked) -> Result<Reply, Asked> {
             log(logs::change(&filter).inspect(|filter| info!(filter, "logs changed over the API")))
         }
         Asked::Entrance => monitor::entrance(),
+        Asked::QueueEntrance => monitor::queue_entrance(),
         Asked::Monitor(asset, held) => asset.reply(held),
         Asked::Metrics => match telemetry::render() {
             Some(text) => Reply::metrics(text),
@@ -73,6 +81,25 @@ pub(super) fn standing_by(asked: &Asked) -> Reply {
     }
 }
 
+/// Why nothing but the inventory is answered for.
+const RESTING: &str = "nothing is run (PHALA_LIFECYCLE_CONFIG_MODE): only pools, workers and operators are looked at and changed";
+
+/// Answers with an inventory alone.
+pub(super) async fn rest(asked: Asked, resting: &Resting) -> Reply {
+    let Resting { inventory, keyring } = resting;
+    let fleet =
+        || inventory.snapshot().map(|snapshot| Fleet { snapshot: Arc::new(snapshot), ..Fleet::default() });
+    let answered = match asked {
+        Asked::Config(command) => return config(*command, inventory.clone(), keyring.clone()).await,
+        Asked::Pools => fleet().map(|fleet| Reply::ok(&v1::pools(&fleet))),
+        Asked::Operators => fleet().map(|fleet| Reply::ok(&v1::operators(&fleet, None))),
+        Asked::Health => Ok(Reply::ok(&Done { ok: true })),
+        Asked::Ready => Ok(ready(&[RESTING.to_owned()])),
+        _ => Ok(unavailable(RESTING)),
+    };
+    answered.unwrap_or_else(Reply::server_error)
+}
+
 /// Answers with a deployment.
 pub(super) async fn answer(asked: Asked, attached: &Attached) -> Reply {
     let Attached { deployment, watch, hub } = attached;
@@ -80,7 +107,9 @@ pub(super) async fn answer(asked: Asked, attached: &Attached) -> Reply {
         Asked::Health => Ok(health(deployment)),
         Asked::Ready => Ok(readiness(deployment, watch).await),
         Asked::Overview => at_a_glance(deployment, watch).await,
-        Asked::Config(command) => return config(*command, deployment).await,
+        Asked::Config(command) => {
+            return config(*command, deployment.inventory().clone(), deployment.keyring().clone()).await;
+        }
         Asked::Orders(orders) => orders_of_v3(orders, deployment),
         Asked::Command(worker, command) => self::command(&worker, command, deployment),
         Asked::Bulk(bulk) => Ok(bulk::carry_out(bulk, deployment).await.unwrap_or_else(Reply::server_error)),
@@ -203,15 +232,14 @@ fn ready(reasons: &[String]) -> Reply {
     Reply::json(status, &Ready { ready: reasons.is_empty(), reasons: reasons.to_vec() })
 }
 
-/// Carries out a command of configuration; the deployment follows within a second. It may wait for other processes that use
+/// Carries out a command of configuration; a deployment follows within a second. It may wait for other processes that use
 /// the inventory, so it has a thread of its own.
-async fn config(command: Config, deployment: &Deployment) -> Reply {
+async fn config(command: Config, inventory: Inventory, keyring: Arc<Keyring>) -> Reply {
     let name = v3_name(&command);
     let pid = match command {
         Config::GetPool(v3::Pid { pid }) | Config::GetPoolWithWorkers(v3::Pid { pid }) => Some(pid),
         _ => None,
     };
-    let (inventory, keyring) = (deployment.inventory().clone(), deployment.keyring().clone());
     let run = tokio::task::spawn_blocking(move || v3::run(&inventory, &keyring, &command));
     match run.await {
         Ok(Ok(Some(answer))) => {

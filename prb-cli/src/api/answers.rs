@@ -96,6 +96,21 @@ pub(super) struct WorkerCounts {
     pub(super) stages: BTreeMap<&'static str, usize>,
 }
 
+/// Managers whose workers are shown here.
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Managers {
+    pub(super) managers: Vec<ManagerHere>,
+}
+
+/// One of them.
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+pub(super) struct ManagerHere {
+    /// `this` is the bridge that answers.
+    pub(super) name: String,
+    /// What goes before every path.
+    pub(super) base: String,
+}
+
 /// Transactions by state.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TransactionCounts {

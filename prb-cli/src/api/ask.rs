@@ -55,6 +55,7 @@ pub(super) enum Asked {
     SetLog(String),
     OpenApi,
     Entrance,
+    QueueEntrance,
     /// A file of the monitor, and whether who asks has it already.
     Monitor(&'static Asset, bool),
 }
@@ -198,6 +199,9 @@ impl Asked {
             }
             Route::OpenApi => Self::OpenApi,
             Route::Entrance => Self::Entrance,
+            Route::Queue => Self::QueueEntrance,
+            // Not asked of this program.
+            Route::Elsewhere(_) => return Err(Reply::empty(StatusCode::NOT_FOUND)),
             Route::Monitor(asset) => Self::Monitor(asset, asset.is_held(headers)),
         })
     }

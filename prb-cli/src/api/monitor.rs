@@ -73,6 +73,11 @@ pub(super) fn entrance() -> Reply {
     Reply::empty(StatusCode::TEMPORARY_REDIRECT).with(header::LOCATION, "monitor/")
 }
 
+/// Says where the page of transactions is.
+pub(super) fn queue_entrance() -> Reply {
+    Reply::empty(StatusCode::TEMPORARY_REDIRECT).with(header::LOCATION, "monitor/#/transactions")
+}
+
 macro_rules! assets {
     ($($kind:ident $name:literal,)*) => {
         vec![$(Asset::new($name, $kind, include_str!(concat!("monitor/", $name)))),*]

@@ -1,6 +1,6 @@
 //! Which path means what.
 
-use super::{monitor::Asset, reply::Reply};
+use super::{elsewhere::Elsewhere, monitor::Asset, reply::Reply};
 use hyper::{
     Method, StatusCode,
     header::{self, HeaderValue},
@@ -59,13 +59,20 @@ pub(super) enum Route {
     OpenApi,
     /// Where the monitor is.
     Entrance,
+    /// Where its page of transactions is.
+    Queue,
     Monitor(&'static Asset),
+    /// What others are asked.
+    Elsewhere(Elsewhere),
 }
 
 impl Route {
     /// The route of a path. What v3 does not have it answers with 418, a method that a path does not have with 405, both without a
     /// body.
     pub(super) fn find(method: &Method, path: &str) -> Result<Self, Reply> {
+        if let Some(found) = Elsewhere::find(method, path) {
+            return found.map(Self::Elsewhere);
+        }
         let found = Self::at(path)?;
         let asked = if *method == Method::HEAD { &Method::GET } else { method };
         if let Some((_, route)) = found.iter().find(|(wanted, _)| wanted == asked) {
@@ -97,6 +104,7 @@ impl Route {
             ["workers", "take_checkpoint"] => (Method::PUT, Self::WorkersOrder(Verb::Checkpoint)),
             ["tx", "status"] => (Method::GET, Self::TxStatus),
             ["monitor"] => (Method::GET, Self::Entrance),
+            ["queue"] => (Method::GET, Self::Queue),
             ["monitor", name] => {
                 let asset = Asset::find(name).ok_or_else(|| nothing("there is no such file"))?;
                 (Method::GET, Self::Monitor(asset))
@@ -134,6 +142,7 @@ impl Route {
                 };
                 (Method::POST, Self::Command(decoded(worker)?, verb))
             }
+            ["managers"] => (Method::GET, Self::Elsewhere(Elsewhere::Managers)),
             ["pools"] => (Method::GET, Self::Pools),
             ["operators"] => (Method::GET, Self::Operators),
             ["operators", operator] => (Method::DELETE, Self::RemoveOperator(decoded(operator)?)),
@@ -150,7 +159,10 @@ impl Route {
     }
 
     /// Whether it is more than reading.
-    pub(super) const fn changes(&self) -> bool {
+    pub(super) fn changes(&self) -> bool {
+        if let Self::Elsewhere(what) = self {
+            return what.changes();
+        }
         matches!(
             self,
             Self::WmConfig
@@ -167,7 +179,7 @@ impl Route {
 
     /// Whether it is the same for everybody, a part of the program.
     pub(super) const fn is_public(&self) -> bool {
-        matches!(self, Self::Entrance | Self::Monitor(_))
+        matches!(self, Self::Entrance | Self::Queue | Self::Monitor(_))
     }
 
     /// Whether what is asked is in the body.

@@ -2,11 +2,13 @@
 
 use super::{
     access::Access,
-    act::{self, Attached},
+    act::{self, Attached, Resting},
     ask::Asked,
+    managers::Managers,
     reply::{Reply, Sent},
     route::Route,
     stall::Guarded,
+    subject::Subject,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
@@ -18,13 +20,14 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prb_core::pipeline::CancellationToken;
+use prb_p2p::Network;
 use prb_store::server::{Seats, Troubles};
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -92,12 +95,18 @@ pub(super) enum Root {
     Nothing,
     /// The monitor.
     Monitor,
+    /// Its page of transactions.
+    Queue,
 }
 
 impl Root {
     /// The path that is meant.
     fn path(self, path: &str) -> &str {
-        if self == Self::Monitor && path == "/" { "/monitor" } else { path }
+        match self {
+            Self::Monitor if path == "/" => "/monitor",
+            Self::Queue if path == "/" => "/queue",
+            _ => path,
+        }
     }
 }
 
@@ -109,6 +118,13 @@ pub(super) struct Shared {
     pub(super) troubles: Troubles,
     /// What runs. Whoever answers holds it for reading, so whoever takes it away waits for answers under way.
     pub(super) attached: RwLock<Option<Attached>>,
+    /// What is managed where nothing is run.
+    pub(super) resting: OnceLock<Resting>,
+    /// Who answers while nothing does.
+    pub(super) subject: Subject,
+    pub(super) managers: Managers,
+    /// Where peers are found.
+    pub(super) network: Mutex<Option<Network>>,
 }
 
 /// One connection.
@@ -230,7 +246,11 @@ impl Shared {
                 warn!(%peer, path, status, "refused over the API; more of the kind are only counted");
             }
         })?;
-        let body = if route.has_body() { self.read(body).await? } else { Bytes::new() };
+        if let Route::Elsewhere(what) = route {
+            return self.ask_elsewhere(what, parts, body).await;
+        }
+        let body =
+            if route.has_body() { self.read(body, self.limits.body_bytes).await? } else { Bytes::new() };
         let asked = Asked::read(route, parts.uri.query(), &parts.headers, &body)?;
         let answer = async {
             let asked = match act::alone(asked) {
@@ -239,7 +259,10 @@ impl Shared {
             };
             match self.attached.read().await.as_ref() {
                 Some(attached) => act::answer(asked, attached).await,
-                None => act::standing_by(&asked),
+                None => match self.resting.get() {
+                    Some(resting) => act::rest(asked, resting).await,
+                    None => self.subject.answer(asked).await,
+                },
             }
         };
         timeout(self.limits.answer, answer).await.map_err(|_| {
@@ -248,8 +271,8 @@ impl Shared {
         })
     }
 
-    async fn read(&self, body: Incoming) -> Result<Bytes, Reply> {
-        let most = self.limits.body_bytes;
+    /// A body of no more than `most` bytes.
+    pub(super) async fn read(&self, body: Incoming, most: usize) -> Result<Bytes, Reply> {
         let too_large = || {
             let message = format!("the body has more than {most} bytes");
             Reply::error(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", message).closing()

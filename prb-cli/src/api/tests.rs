@@ -4,8 +4,11 @@ mod described;
 mod events;
 mod hostile;
 mod inventory;
+mod managers;
 mod monitor;
 mod own;
+mod ptp;
+mod resting;
 mod v3;
 
 use super::*;
@@ -223,6 +226,45 @@ async fn a_default_address_that_is_taken_is_told_once_with_the_remedy() {
     let told = observed.lines(&["WARN", "there is no API", &taken.to_string(), "enabled = false"]);
     assert_eq!(told.len(), 1, "{told:?}");
     place.end().await;
+}
+
+#[tokio::test]
+async fn default_addresses_of_pages_that_are_taken_are_told_once_and_are_no_failure() {
+    let observed = prb_core::testkit::Observed::begin();
+    let place = Place::new().await;
+    let mut api = Api::with(&here(), Limits::default()).unwrap();
+    let taken = place.address();
+    for root in [Root::Monitor, Root::Queue] {
+        let page = |named| Page { root, key: "monitor.listen", listen: taken, named };
+        assert!(matches!(api.bound.page(&page(false)), Ok(None)));
+        assert!(api.bound.page(&page(true)).is_err());
+    }
+    assert!(api.monitor().is_none() && api.queue().is_none());
+    for _ in 0..2 {
+        api.attach(place.deployment.clone()).await;
+        api.detach().await;
+    }
+    let told = observed.lines(&["WARN", "only at the API's address", &taken.to_string(), "enabled = false"]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    place.end().await;
+}
+
+#[test]
+fn pages_have_default_addresses_where_the_api_has_its_own() {
+    let of = |api: &config::Api, monitor: &config::Monitor| -> Vec<(u16, bool)> {
+        super::pages(api, monitor).iter().map(|page| (page.listen.port(), page.named)).collect()
+    };
+    let (default, none) = (config::Api::default(), config::Monitor::default());
+    let named = config::Monitor { listen: Some("127.0.0.1:9".parse().unwrap()), ..none.clone() };
+    let on = config::Monitor { enabled: Some(true), ..none.clone() };
+    let off = config::Monitor { enabled: Some(false), ..named.clone() };
+    assert_eq!(of(&default, &none), [(3000, false), (4567, false)]);
+    assert_eq!(of(&default, &named), [(9, true), (4567, false)]);
+    assert_eq!(of(&here(), &none), []);
+    assert_eq!(of(&here(), &named), [(9, true)]);
+    assert_eq!(of(&here(), &on), [(3000, false), (4567, false)]);
+    assert_eq!(of(&default, &off), []);
+    assert_eq!(of(&config::Api::off(), &none), []);
 }
 
 #[tokio::test]

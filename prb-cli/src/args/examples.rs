@@ -74,3 +74,14 @@ Examples:
 
 Stakes are in planck here (10^-12 PHA), as in v3: 1500 PHA are 1500000000000000. `prb pool` and `prb worker` do the same
 with PHA.";
+
+pub(super) const MONITOR: &str = "\
+Examples:
+  prb monitor                                 # then http://127.0.0.1:3000
+  prb monitor --managers wm.yml               # managers in a list, as PRB v3's monitor had it
+  prb monitor --listen 0.0.0.0:3000           # to be reached from elsewhere; [api] token_file says who may change things
+  prb monitor --queue                         # the queue in Redis, at http://127.0.0.1:4567
+
+Managers with tokens stand in the configuration:
+  [monitor]
+  managers = [{ name = \"rack1\", url = \"http://10.0.0.5:3001\", token_file = \"rack1.token\" }]";

@@ -24,8 +24,13 @@ pub(super) async fn items(config: &Config, known: Known) -> Vec<Item> {
     let (mut items, access) = access(config);
     if let (Some(named), Some(access)) = (&config.providers, access) {
         if named.urls.is_empty() {
-            let says = "none yet: workers wait until one is named, here or with --provider";
-            items.push(Item::new(URLS, "", Verdict::Note, says));
+            items.push(if config.p2p.enabled {
+                Item::new(URLS, "", Verdict::Fine, "those that are found in the peer-to-peer network")
+            } else {
+                let says =
+                    "none yet: workers wait until one is named, here or with --provider, or found with [p2p]";
+                Item::new(URLS, "", Verdict::Note, says)
+            });
         }
         let asked = named.urls.iter().map(|url| provider(url, &access, known));
         items.extend(join_all(asked).await);

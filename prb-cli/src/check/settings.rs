@@ -2,8 +2,8 @@
 
 use super::{Item, PATIENCE, Verdict};
 use crate::{
-    api::token,
-    config::{self, Config, ConfigError, Notify, Redis, Remark, place},
+    api::{Managers, token},
+    config::{self, Config, ConfigError, DEFAULT_MONITOR, DEFAULT_QUEUE, Notify, Redis, Remark, place},
     logs, units, webhook,
 };
 use futures::future::join_all;
@@ -72,7 +72,7 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
         items.push(Item::setting("fleet.min_score", score.to_string()));
     }
     items.extend(api(&config.api));
-    items.extend(config.monitor.listen.map(|listen| listening("monitor.listen", &[listen], &config.api)));
+    items.extend(monitor(config));
     if let Some(redis) = &config.redis {
         items.push(self::redis(config, redis, offline).await);
     }
@@ -127,6 +127,27 @@ fn api(api: &config::Api) -> Vec<Item> {
             Ok(_) => Item::setting("api.token_file", path),
             Err(cause) => Item::wrong("api.token_file", path, cause),
         });
+    }
+    items
+}
+
+/// Pages at addresses of their own, and the managers that they show, none of whom is asked.
+fn monitor(config: &Config) -> Vec<Item> {
+    let Config { api, monitor, .. } = config;
+    let mut items = Vec::new();
+    if api.enabled && !monitor.is_off() {
+        let default = |address| monitor.is_default_on(api).then_some(address);
+        for (key, listen) in [
+            ("monitor.listen", monitor.listen.or(default(DEFAULT_MONITOR))),
+            ("monitor.queue_listen", monitor.queue_listen.or(default(DEFAULT_QUEUE))),
+        ] {
+            items.extend(listen.map(|listen| listening(key, &[listen], api)));
+        }
+    }
+    match Managers::open(monitor) {
+        Ok(managers) if managers.names().is_empty() => {}
+        Ok(managers) => items.push(Item::setting("monitor.managers", managers.names().join(", "))),
+        Err(cause) => items.push(Item::wrong("monitor.managers", "", cause)),
     }
     items
 }

@@ -1,4 +1,4 @@
-//! Sections `[api]` and `[monitor]`: the management API of `prb run` and `prb lifecycle`, and its pages.
+//! Section `[api]`: the management API of `prb run` and `prb lifecycle`.
 
 use super::ConfigError;
 use ipnet::IpNet;
@@ -89,31 +89,6 @@ impl Api {
     }
 }
 
-/// The monitor: pages that show and change what the API tells. The API has them under `/monitor/` in any case.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Monitor {
-    /// An address of its own, which has the API, too, and lets the same do the same. Typical: `127.0.0.1:3000`. One that cannot
-    /// be had ends the program.
-    pub listen: Option<SocketAddr>,
-}
-
-impl Monitor {
-    /// Whether it goes together with the API.
-    pub(super) fn check(&self, api: &Api) -> Result<(), ConfigError> {
-        let Some(listen) = self.listen else { return Ok(()) };
-        let invalid =
-            |cause: &str| Err(ConfigError::Invalid { key: "monitor.listen", cause: cause.to_owned() });
-        if !api.enabled {
-            return invalid("the monitor is nothing without the API; remove api.enabled = false");
-        }
-        if listen.port() != 0 && api.addresses().contains(&listen) {
-            return invalid("is an address of api.listen, which has the monitor under /monitor/ already");
-        }
-        Ok(())
-    }
-}
-
 /// A network of addresses, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
@@ -188,24 +163,6 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn the_monitor_has_an_address_of_its_own_or_none() {
-        let check = |listen: &str, api: &str| {
-            let monitor = Monitor { listen: Some(listen.parse().unwrap()) };
-            monitor.check(&parse(api).unwrap()).map_err(|error| error.to_string())
-        };
-        assert!(Monitor::default().check(&Api::off()).is_ok());
-        assert_eq!(check("127.0.0.1:3000", ""), Ok(()));
-        assert_eq!(check("127.0.0.1:0", "listen = [\"127.0.0.1:0\"]"), Ok(()));
-        for (listen, api, expected) in [
-            ("127.0.0.1:3000", "enabled = false", "nothing without the API"),
-            ("127.0.0.1:3001", "", "api.listen"),
-        ] {
-            let error = check(listen, api).unwrap_err();
-            assert!(error.contains("monitor.listen") && error.contains(expected), "{error}");
         }
     }
 

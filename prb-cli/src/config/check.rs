@@ -14,12 +14,14 @@ impl Config {
         self.check_values(purpose).map_err(|error| self.origins.named(error))
     }
 
-    /// Refuses a section `[providers]` that names nobody to read from, for `prb run`: it would wait for ever.
+    /// Refuses a section `[providers]` that names nobody to read from where nobody is found either, for `prb run`: it would
+    /// wait for ever.
     pub fn check_fed(&self) -> Result<(), ConfigError> {
         match &self.providers {
-            Some(providers) if providers.urls.is_empty() => Err(ConfigError::Invalid {
+            Some(providers) if providers.urls.is_empty() && !self.p2p.enabled => Err(ConfigError::Invalid {
                 key: "providers.urls",
-                cause: "names nobody to read from; name data providers, or remove [providers] to ingest here"
+                cause: "names nobody to read from; name data providers, let them be found with a section [p2p], or remove \
+                        [providers] to ingest here"
                     .to_owned(),
             }),
             _ => Ok(()),
@@ -108,8 +110,9 @@ impl Config {
                 );
             }
         }
+        self.p2p.check()?;
         self.api.check()?;
-        self.monitor.check(&self.api)?;
+        self.monitor.check(&self.api, purpose)?;
         self.check_workers()?;
         self.period()?;
         self.tip()?;

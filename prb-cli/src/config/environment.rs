@@ -26,6 +26,8 @@ pub struct Environment {
     left_out: BTreeMap<String, String>,
     /// Whether the command line names data providers.
     fed: bool,
+    /// Whether the command joins the peer-to-peer network by itself.
+    joining: bool,
 }
 
 /// What is to be told of a variable.
@@ -63,10 +65,14 @@ impl fmt::Display for Remark {
 pub enum Service {
     /// `prb data-provider`.
     DataProvider,
-    /// `prb lifecycle`, or `prb run` where no data provider is named.
+    /// `prb lifecycle`, or `prb run` where no data provider is named and none is looked for.
     Lifecycle,
     /// `prb trade`.
     Trade,
+    /// `prb monitor`.
+    Monitor,
+    /// `prb monitor --queue`.
+    Queue,
 }
 
 /// Variables that prb reads elsewhere.
@@ -97,6 +103,11 @@ impl Environment {
     /// Where the command line names data providers: what is said of reading from them has a meaning then.
     pub(crate) fn fed(self) -> Self {
         Self { fed: true, ..self }
+    }
+
+    /// For a command that joins the peer-to-peer network unless told: what is said of that has a meaning then.
+    pub(crate) fn joining(self) -> Self {
+        Self { joining: true, ..self }
     }
 
     /// Leaves out a variable that cannot be used, if that may be.
@@ -145,12 +156,8 @@ impl Environment {
             "data_provider" => Ok(Some(Service::DataProvider)),
             "lifecycle" => Ok(Some(Service::Lifecycle)),
             "trade" => Ok(Some(Service::Trade)),
-            "utils/arena" => {
-                refused("the queue has no page here; `prb tx list` shows it where the trader runs")
-            }
-            "monitor" => refused(
-                "the monitor is no part of this program; `prb status` and `prb worker list` show what it did",
-            ),
+            "monitor" => Ok(Some(Service::Monitor)),
+            "utils/arena" => Ok(Some(Service::Queue)),
             "data_provider/io/server"
             | "data_provider/fetch_block"
             | "data_provider/make_blob"
@@ -158,8 +165,27 @@ impl Environment {
             | "trade/trader" => {
                 refused("what this was is a part of data_provider, lifecycle or trade; name that")
             }
-            _ => refused("must be data_provider, lifecycle or trade"),
+            _ => refused("must be data_provider, lifecycle, trade, monitor or utils/arena"),
         }
+    }
+
+    /// The port of v2's monitor. The name may be meant for any program, so `prb monitor` alone looks at it.
+    pub fn monitor_port(&self) -> Result<Option<u16>, ConfigError> {
+        let Some(port) = self.get(PORT) else { return Ok(None) };
+        let port = port.parse().map(|port| Some(port).filter(|port| *port != 0));
+        let cause = "must be a port, 1 to 65535".to_owned();
+        port.map_err(|_| ConfigError::Variable { name: PORT.to_owned(), cause })
+    }
+
+    /// The Redis server of v2's page of the queue, where `PHALA_Q_REDIS_ENDPOINT` names none; likewise.
+    pub fn queue_redis(&self) -> Result<Option<&str>, ConfigError> {
+        let default = || Ok((self.service()? == Some(Service::Queue)).then_some(V2_QUEUE_REDIS));
+        self.get(QUEUE_REDIS).map_or_else(default, |url| Ok(Some(url)))
+    }
+
+    /// Whether this is a service of v2 that finds others, and is found.
+    pub(super) fn joins(&self) -> Result<bool, ConfigError> {
+        Ok(matches!(self.service()?, Some(Service::DataProvider | Service::Lifecycle)))
     }
 
     /// Whether nothing is to be run beside the management (`PHALA_LIFECYCLE_CONFIG_MODE`).
@@ -169,6 +195,10 @@ impl Environment {
 }
 
 const MODULE: &str = "PHALA_MODULE";
+const PORT: &str = "PORT";
+const QUEUE_REDIS: &str = "REDIS_ENDPOINT";
+/// What v2's page of the queue asked unless told.
+const V2_QUEUE_REDIS: &str = "redis://redis-q:6379/";
 const CONFIG_MODE: &str = "PHALA_LIFECYCLE_CONFIG_MODE";
 const BUILT_IN_TRADER: &str = "USE_BUILT_IN_TRADER";
 const ENFORCE_SCORE: &str = "PHALA_ENFORCE_MIN_BENCH_SCORE";

@@ -24,7 +24,11 @@ pub(super) enum Kind {
 
 use Kind::{Flag, List, Listen, Number, Text, Url, Urls};
 
-/// All of them but lists of tables (`[[inventory.workers]]` and the like).
+/// Lists of tables, which have to stand in a file.
+pub(super) const LISTS: [&str; 4] =
+    ["inventory.operators", "inventory.pools", "inventory.workers", "monitor.managers"];
+
+/// All of them but [`LISTS`].
 pub(super) const KEYS: &[(&str, Kind)] = &[
     ("data_dir", Text),
     ("passphrase_file", Text),
@@ -90,13 +94,28 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("providers.ca_file", Text),
     ("providers.cache_mib", Number),
     ("providers.cache_seconds", Number),
+    ("p2p.enabled", Flag),
+    ("p2p.listen", List),
+    ("p2p.boot_nodes", List),
+    ("p2p.mdns", Flag),
+    ("p2p.bridge_identity", Text),
+    ("p2p.ignore_bridge_identity", Flag),
+    ("p2p.identity_dir", Text),
+    ("p2p.pre_shared_key_file", Text),
+    ("p2p.allow", List),
+    ("p2p.only_allowed", Flag),
+    ("p2p.allow_unauthenticated", Flag),
     ("api.enabled", Flag),
     ("api.listen", List),
     ("api.token_file", Text),
     ("api.allow_unauthenticated", Flag),
     ("api.allow_from", List),
     ("api.allow_hosts", List),
+    ("monitor.enabled", Flag),
     ("monitor.listen", Listen),
+    ("monitor.queue_listen", Listen),
+    ("monitor.managers_file", Text),
+    ("monitor.ca_file", Text),
     ("log.filter", Text),
     ("log.json", Flag),
 ];
@@ -152,7 +171,7 @@ pub(super) fn instead_of_unknown(table: &toml::Table) -> Option<String> {
     let sections: Vec<&str> = KEYS.iter().filter_map(|(key, _)| Some(key.rsplit_once('.')?.0)).collect();
     let is_known = |path: &str| {
         let is_section = sections.contains(&path) || path == "inventory" || path.starts_with("inventory.");
-        is_section || KEYS.iter().any(|(key, _)| *key == path)
+        is_section || LISTS.contains(&path) || KEYS.iter().any(|(key, _)| *key == path)
     };
     for path in paths(table) {
         // Of `provider.urls` the section is wrong.
@@ -203,7 +222,7 @@ mod tests {
         let config: Config = toml::from_str(text).unwrap();
         let mut there = BTreeSet::new();
         all(&serde_json::to_value(&config).unwrap(), "", &mut there);
-        there.retain(|key| !key.starts_with("inventory."));
+        there.retain(|key| !LISTS.contains(&key.as_str()));
         let listed: BTreeSet<String> = KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
         assert_eq!(there, listed);
     }

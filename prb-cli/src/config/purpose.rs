@@ -15,6 +15,8 @@ pub enum Purpose {
     DataProvider,
     /// `prb store`, which asks no nodes but for the genesis of record files.
     Store,
+    /// `prb monitor`, which asks managers and peers.
+    Monitor,
 }
 
 impl Purpose {
@@ -37,6 +39,7 @@ impl Purpose {
                 "name nodes with --relay and --para, or another data provider with --mirror, or a file with a section \
                  [chain] with --config"
             }
+            Self::Monitor => "name another file with --config",
             Self::Store => "name the folder of the store with --data-dir, or another file with --config",
         }
     }
@@ -46,13 +49,13 @@ impl Purpose {
         match self {
             Self::Run => !fed,
             Self::DataProvider => true,
-            Self::Lifecycle | Self::Trade | Self::Inventory | Self::Store => false,
+            Self::Lifecycle | Self::Trade | Self::Inventory | Self::Store | Self::Monitor => false,
         }
     }
 
     /// Whether nodes of the parachain are needed where blocks do not come from a mirror.
     pub(super) const fn needs_para(self) -> bool {
-        !matches!(self, Self::Inventory | Self::Store)
+        !matches!(self, Self::Inventory | Self::Store | Self::Monitor)
     }
 
     /// What else than nodes of the relay chain would do.

@@ -2,7 +2,7 @@
 
 use super::{
     Config, Origin,
-    keys::{KEYS, Kind},
+    keys::{KEYS, Kind, LISTS},
 };
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -45,7 +45,7 @@ fn rows(config: &Config) -> Vec<(&'static str, Value, Origin)> {
             Some((*key, without_secrets(*kind, value(key)?), config.origins.of(key).clone()))
         })
         .collect();
-    for key in ["inventory.operators", "inventory.pools", "inventory.workers"] {
+    for key in LISTS {
         let declared = value(key).and_then(|list| list.as_array().map(Vec::len)).unwrap_or_default();
         rows.push((key, json!(declared), config.origins.of(key).clone()));
     }

@@ -22,6 +22,7 @@ use prb_store::{
 };
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -157,7 +158,14 @@ struct Joint(Mutex<Wanted>);
 
 #[derive(Default)]
 struct Wanted {
+    /// Those that are named.
+    named: Vec<String>,
+    /// Those and who was found.
     urls: Vec<String>,
+    /// Whether others are looked for.
+    finds: bool,
+    /// Whom nobody reads from though they were found.
+    refused: BTreeSet<String>,
     network: Option<Hash>,
 }
 
@@ -165,13 +173,14 @@ impl Providers {
     /// Reads from the providers that are named, once `node` has told its network.
     pub(super) fn open(
         named: &config::Providers,
+        finds: bool,
         trust: Trust,
         node: Arc<dyn ChainNode>,
     ) -> Result<Self, ProvidersError> {
         let access = ProviderAccess::new(named, trust)?;
         let store = RemoteStore::new(access.options());
         access.require(&store);
-        let joint = Arc::new(Joint::default());
+        let joint = Arc::new(Joint(Mutex::new(Wanted { finds, ..Wanted::default() })));
         let joining = tokio::spawn(join(store.clone(), joint.clone(), trust, node)).abort_handle();
         let providers = Self { store, joint, joining };
         providers.set(&named.urls)?;
@@ -182,15 +191,23 @@ impl Providers {
         &self.store
     }
 
-    /// Reads from these from now on, and no others. An address that cannot be used changes nothing.
+    /// Reads from these from now on, and no others but those that are found. An address that cannot be used changes nothing.
     pub(super) fn set(&self, urls: &[String]) -> Result<(), ProvidersError> {
         urls.iter().try_for_each(|url| self.store.check_provider(url))?;
         let mut wanted = self.joint.wanted();
-        wanted.urls = urls.to_vec();
+        let found: Vec<_> = wanted.urls.iter().filter(|url| !wanted.named.contains(url)).cloned().collect();
+        wanted.named = urls.to_vec();
+        let all = urls.iter().chain(found.iter().filter(|url| !urls.contains(url)));
+        wanted.urls = all.cloned().collect();
         if wanted.network.is_some() {
-            use_only(&self.store, urls)?;
+            use_only(&self.store, &wanted.urls)?;
         }
         Ok(())
+    }
+
+    /// Adds who is found to those that are named.
+    pub(super) fn finder(&self) -> Finder {
+        Finder { store: self.store.clone(), joint: self.joint.clone() }
     }
 
     /// Why nothing is read from any of them, if nothing is.
@@ -205,8 +222,11 @@ impl Providers {
         });
         let causes: Vec<_> = causes.collect();
         Some(if causes.is_empty() {
-            "no data provider is asked; name one in providers.urls, and a node in chain.para that answers"
-                .to_owned()
+            let others =
+                if self.joint.wanted().finds { "let one join the network of [p2p], or name" } else { "name" };
+            format!(
+                "no data provider is asked; {others} one in providers.urls, and a node in chain.para that answers"
+            )
         } else {
             format!("no data provider is well: {}", causes.join("; "))
         })
@@ -214,9 +234,13 @@ impl Providers {
 
     /// Why going on is useless: there are providers, and none was ever of the right network.
     pub(super) fn failure(&self) -> Option<ProvidersError> {
-        let node = self.joint.wanted().network?;
+        let (node, finds) = {
+            let wanted = self.joint.wanted();
+            (wanted.network?, wanted.finds)
+        };
         let known = self.store.providers();
-        let foreign = !known.is_empty() && known.iter().all(|provider| provider.foreign);
+        // Where some are found, another may come at any time, and whoever likes calls himself one.
+        let foreign = !finds && !known.is_empty() && known.iter().all(|provider| provider.foreign);
         if !foreign || self.store.is_ready() {
             return None;
         }
@@ -238,6 +262,43 @@ impl Joint {
     }
 }
 
+/// What tells a deployment of the providers that were found.
+pub(crate) struct Finder {
+    store: RemoteStore,
+    joint: Arc<Joint>,
+}
+
+impl Finder {
+    /// Reads from what `of` makes of those that are named, from now on. What cannot be used of it is left out and told.
+    pub(crate) fn find(&self, of: impl FnOnce(&[String]) -> Vec<String>) {
+        let mut wanted = self.joint.wanted();
+        let all = of(&wanted.named);
+        let known = std::mem::take(&mut wanted.refused);
+        let mut urls = Vec::new();
+        for url in all {
+            match self.store.check_provider(&url) {
+                Ok(()) => urls.push(url),
+                Err(cause) => {
+                    if !known.contains(&url) {
+                        warn!(%cause, "a data provider that was found is not used");
+                    }
+                    wanted.refused.insert(url);
+                }
+            }
+        }
+        if urls == wanted.urls {
+            return;
+        }
+        info!(urls = urls.join(", "), "data providers are others");
+        wanted.urls = urls;
+        if wanted.network.is_some()
+            && let Err(cause) = use_only(&self.store, &wanted.urls)
+        {
+            warn!(%cause, "a provider is not used");
+        }
+    }
+}
+
 fn use_only(store: &RemoteStore, urls: &[String]) -> Result<(), BadAddress> {
     for url in urls {
         store.add_provider(url)?;
@@ -249,17 +310,20 @@ fn use_only(store: &RemoteStore, urls: &[String]) -> Result<(), BadAddress> {
 async fn join(store: RemoteStore, joint: Arc<Joint>, trust: Trust, node: Arc<dyn ChainNode>) {
     let network = network(&*node).await;
     store.require_para_genesis(network);
-    let none = {
+    let (none, finds) = {
         let mut wanted = joint.wanted();
         wanted.network = Some(network);
         if let Err(cause) = use_only(&store, &wanted.urls) {
             warn!(%cause, "a provider is not used");
         }
-        wanted.urls.is_empty()
+        (wanted.urls.is_empty(), wanted.finds)
     };
-    if none {
+    if none && finds {
+        info!("no data provider is found yet; workers wait until one is");
+    } else if none {
         warn!(
-            "no data provider is named; add one to providers.urls and send SIGHUP; workers wait until then"
+            "no data provider is named; add one to providers.urls and send SIGHUP, or let them be found with a section [p2p]; \
+             workers wait until then"
         );
     } else if timeout(SOON, store.ready()).await.is_err() {
         let causes: Vec<_> = store
@@ -357,7 +421,7 @@ async fn ask_network(node: &dyn ChainNode, trouble: &Mutex<Option<String>>) -> H
 /// The configuration, whose data comes from the providers named there and from these.
 pub fn fed_by(sources: &Sources, more: &[String]) -> Result<Config, ConfigError> {
     let mut sources = sources.clone();
-    if !more.is_empty() {
+    if !more.is_empty() || Config::read(&sources, Purpose::Lifecycle)?.p2p.enabled {
         sources.environment = sources.environment.fed();
     }
     let mut config = Config::read(&sources, Purpose::Lifecycle)?;

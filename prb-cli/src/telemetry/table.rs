@@ -171,6 +171,11 @@ pub const METRICS: &[Metric] = &[
     counter("prb_redis_unanswered_total", "Questions that no trader answered in time"),
     counter("prb_redis_stale_total", "Entries that nobody waited for any more"),
     counter("prb_redis_unread_total", "Entries that were not understood"),
+    // The peer-to-peer network.
+    gauge("prb_p2p_peers", "Peers that answer, by what they are"),
+    counter("prb_p2p_calls_total", "Calls to peers, by method and outcome"),
+    counter("prb_p2p_answers_total", "Calls of peers, by method and outcome"),
+    counter("prb_p2p_refused_total", "Connections, peers and calls of peers that were refused, by reason"),
     // Notifications.
     counter("prb_notify_sent_total", "Notifications that were delivered, by address"),
     counter("prb_notify_failures_total", "Attempts to deliver a notification that failed, by address"),

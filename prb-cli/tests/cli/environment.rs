@@ -4,6 +4,7 @@ use crate::asked::Side;
 use crate::calls;
 use crate::mistakes::one_line;
 use crate::place::{Place, Running};
+use crate::port::Port;
 use crate::redis_server::Redis;
 use crate::run::until_computing;
 use crate::world::{World, in_time, until_or};
@@ -12,19 +13,15 @@ use prb_core::lifecycle::Stage;
 use prb_devnet::network;
 use serde_json::Value;
 
+/// Nobody in the network of whoever tests.
+const NO_MDNS: (&str, &str) = ("PHALA_WALKIE_DISABLE_MDNS_DISCOVERY", "true");
+
 async fn until_logged(running: &Running, words: &[&str]) {
     until_or("it says so", async || running.logged(words), || running.log().join("\n")).await;
 }
 
-/// Where a data provider serves.
-async fn address(running: &Running) -> String {
-    until_logged(running, &["serving", "address="]).await;
-    let log = running.log();
-    let line = log.iter().find(|line| line.contains("address=")).unwrap();
-    line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
-}
-
-/// Data provider, lifecycle and trader of v2, each without a file and without arguments; the latter two share a folder.
+/// Data provider, lifecycle and trader of v2, each without a file and without arguments; the latter two share a folder. The lifecycle
+/// finds its provider as in v2, by a boot node. Also v2_f085, v2_f086.
 #[tokio::test(flavor = "multi_thread")]
 async fn v3_f47_the_services_of_v2_work_together_by_their_environment_alone() {
     let Some(redis) = Redis::start() else { return };
@@ -33,6 +30,8 @@ async fn v3_f47_the_services_of_v2_work_together_by_their_environment_alone() {
     let (relay, para) = (world.url(Side::Relay), world.url(Side::Para));
     let nodes = [("PHALA_CHAIN_ENDPOINT", para.as_str()), ("PHALA_PARENT_CHAIN_ENDPOINT", relay.as_str())];
 
+    let port = Port::keep();
+    let multiaddr = format!("/ip4/127.0.0.1/tcp/{}", port.addr.port());
     let mut provider = Place::without_file();
     let blobs = provider.path("blobs").display().to_string();
     let own = [
@@ -42,15 +41,17 @@ async fn v3_f47_the_services_of_v2_work_together_by_their_environment_alone() {
         ("PHALA_LOCAL_DB_PATH", blobs.as_str()),
         // The guides name a port; any free one does here.
         ("PRB_SERVE_LISTEN", "127.0.0.1:0"),
+        ("PHALA_WALKIE_LISTEN_ADDRESSES", multiaddr.as_str()),
+        // Tests that run beside this one are of the same chain.
+        NO_MDNS,
     ];
     provider.set_environment(&[&nodes[..], &own].concat());
     let providing = provider.start(&[], "info");
-    let url = format!("http://{}", address(&providing).await);
-    for name in ["NODE_ENV", "PHALA_BRIDGE_IDENTITY"] {
-        let told =
-            providing.log().iter().filter(|line| line.contains(&format!("{name} has no effect"))).count();
-        assert_eq!(told, 1, "{name}");
-    }
+    until_logged(&providing, &["serving", "address="]).await;
+    let told = providing.log().iter().filter(|line| line.contains("NODE_ENV has no effect")).count();
+    assert_eq!(told, 1);
+    assert!(!providing.logged(&["PHALA_BRIDGE_IDENTITY has no effect"]));
+    until_logged(&providing, &["the peer-to-peer network is joined", "cluster_1"]).await;
 
     let mut place = Place::without_file();
     let database = place.path("data/local.db").display().to_string();
@@ -68,12 +69,19 @@ async fn v3_f47_the_services_of_v2_work_together_by_their_environment_alone() {
     place.add_worker("w", &world.workers[0].url()).await;
     place.set_environment(&[&nodes[..], &shared, &[("PHALA_MODULE", "trade")]].concat());
     let trading = place.start(&[], "info");
-    let own = [("PHALA_MODULE", "lifecycle"), ("PRB_PROVIDERS_URLS", url.as_str())];
+    let own = [
+        ("PHALA_MODULE", "lifecycle"),
+        ("PHALA_BRIDGE_IDENTITY", "cluster_1"),
+        ("PHALA_WALKIE_LISTEN_ADDRESSES", "/ip4/127.0.0.1/tcp/0"),
+        ("PHALA_WALKIE_BOOT_NODES", multiaddr.as_str()),
+        NO_MDNS,
+    ];
     place.set_environment(&[&nodes[..], &shared, &own].concat());
     let running = place.start(&[], "info");
     let logs = || [providing.log(), trading.log(), running.log()].concat();
     until_computing(&world, &world.workers, logs).await;
-    assert!(running.logged(&["a data provider answers"]) && trading.logged(&["trading"]));
+    assert!(running.logged(&["a data provider is found"]) && running.logged(&["a data provider answers"]));
+    assert!(running.logged(&["Got my peer id"]) && trading.logged(&["trading"]));
     assert!(!place.path("data/blobs").exists(), "a lifecycle with a provider stores nothing");
     for service in [running, trading, providing] {
         let (code, log) = service.end("-TERM").await;
@@ -82,7 +90,7 @@ async fn v3_f47_the_services_of_v2_work_together_by_their_environment_alone() {
     world.halt_chains().await;
 }
 
-/// Without a data provider it ingests; with v2's built-in trader it needs no Redis.
+/// Where it looks for no data provider it ingests; with v2's built-in trader it needs no Redis.
 #[tokio::test(flavor = "multi_thread")]
 async fn v3_f47_a_lifecycle_of_v2_that_is_told_of_no_provider_does_everything_itself() {
     let mut world = World::new(network::Config::default(), 40, 1).await;
@@ -98,6 +106,7 @@ async fn v3_f47_a_lifecycle_of_v2_that_is_told_of_no_provider_does_everything_it
         ("PHALA_Q_REDIS_ENDPOINT", "redis://127.0.0.1:9"),
         ("PRB_TRANSACTIONS_GATHER_MS", "100"),
         ("PHALA_MODULE", "lifecycle"),
+        ("PRB_P2P_ENABLED", "false"),
     ];
     place.set_environment(&all);
     place.add_alice().await;

@@ -54,6 +54,8 @@ message! {
         [int32, optional, tag = "11"] para_committed_height: Option<i32>,
         /// TCP port at which it serves blobs.
         [uint32, optional, tag = "12"] blob_server_port: Option<u32>,
+        /// Whether it speaks TLS there; peers of v2 neither send nor know this.
+        [bool, optional, tag = "1001"] blob_server_tls: Option<bool>,
     }
 }
 

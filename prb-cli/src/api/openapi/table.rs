@@ -178,6 +178,11 @@ pub(super) const TABLE: &[Entry] = &[
     // prb's own.
     Entry::get("/v1/version", "version, and revision where the build knows it", json::<answers::Version>()),
     Entry::get(
+        "/v1/managers",
+        "the managers that are shown here, and what goes before every path for each of them; the bridge itself is `this`",
+        json::<answers::Managers>(),
+    ),
+    Entry::get(
         "/v1/overview",
         "whether it is ready, and why not; heights stored and finalized, sources, workers by stage, transactions by state",
         json::<answers::Overview>(),

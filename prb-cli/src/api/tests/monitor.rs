@@ -51,7 +51,8 @@ async fn the_pages_are_served_with_their_types_and_a_strict_policy() {
 
 #[tokio::test]
 async fn at_its_own_address_the_monitor_is_the_root_and_has_the_api_beside_it() {
-    let monitor = config::Monitor { listen: Some("127.0.0.1:0".parse().unwrap()) };
+    let any = Some("127.0.0.1:0".parse().unwrap());
+    let monitor = config::Monitor { listen: any, queue_listen: any, ..config::Monitor::default() };
     let api = Api::begin(&here(), &monitor, Limits::default()).unwrap();
     let own = api.monitor().unwrap();
     let root = ask(own, "GET", "/", &[], "").await;
@@ -61,9 +62,18 @@ async fn at_its_own_address_the_monitor_is_the_root_and_has_the_api_beside_it() 
     assert_eq!(ask(own, "POST", "/", &[], "").await.status, 405);
     assert_eq!(ask(api.addresses()[0], "GET", "/", &[], "").await.status, 418);
 
-    let taken = config::Monitor { listen: Some(own) };
-    let refused = Api::begin(&here(), &taken, Limits::default()).err().unwrap().to_string();
-    assert!(refused.contains("monitor.listen") && refused.contains(&own.to_string()), "{refused}");
+    let queue = ask(api.queue().unwrap(), "GET", "/", &[], "").await;
+    assert!(queue.status == 307 && queue.has("location: monitor/#/transactions"), "{queue:?}");
+
+    for key in ["monitor.listen", "monitor.queue_listen"] {
+        let listen = Some(own);
+        let taken = match key {
+            "monitor.listen" => config::Monitor { listen, ..config::Monitor::default() },
+            _ => config::Monitor { queue_listen: listen, ..config::Monitor::default() },
+        };
+        let refused = Api::begin(&here(), &taken, Limits::default()).err().unwrap().to_string();
+        assert!(refused.contains(key) && refused.contains(&own.to_string()), "{refused}");
+    }
     api.stop().await;
 }
 

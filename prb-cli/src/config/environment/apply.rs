@@ -17,6 +17,8 @@ use toml::{Table, Value};
 /// Where v2's containers keep what lasts, and where its data provider did.
 const V2_DATA: &str = "/var/data";
 const V2_PROVIDER_DATA: &str = "/var/data/0";
+/// Where v2's services kept the keys that peers know them by.
+const V2_PEER_KEYS: &str = "/var/data/keys/id";
 /// Where v2's data provider served.
 const V2_LISTEN: &str = "0.0.0.0:8012";
 /// The score that v2 enforced unless another one was given.
@@ -24,6 +26,19 @@ const V2_SCORE: u32 = 50;
 
 /// Why a setting of `[providers]` does nothing.
 const NO_PROVIDERS: &str = "nothing is read from data providers here: there are no providers.urls";
+/// Why a setting of `[p2p]` does nothing.
+const NO_NETWORK: &str = "no peer-to-peer network is joined here: there is no section [p2p]";
+
+/// Variables that say by themselves that the network is to be joined, beside `PHALA_MODULE`.
+const JOINING: [&str; 7] = [
+    "PRB_P2P_ENABLED",
+    "PRB_P2P_LISTEN",
+    "PRB_P2P_BOOT_NODES",
+    "PHALA_WALKIE_LISTEN_ADDRESSES",
+    "PHALA_WALKIE_BOOT_NODES",
+    "PTP_LISTEN_ADDRESSES",
+    "PTP_BOOT_NODES",
+];
 
 /// Values by key, each with its variable, and what is to be told.
 #[derive(Debug)]
@@ -32,6 +47,8 @@ pub(in crate::config) struct Given<'f> {
     file: &'f Table,
     /// Whether the command line names data providers.
     fed: bool,
+    /// Whether the peer-to-peer network is meant to be joined.
+    joins: bool,
     settings: BTreeMap<&'static str, (Value, String)>,
     pub(in crate::config) remarks: Vec<Remark>,
 }
@@ -39,7 +56,11 @@ pub(in crate::config) struct Given<'f> {
 impl Environment {
     /// What it says, beside what a file says.
     pub(in crate::config) fn given<'f>(&self, file: &'f Table) -> Result<Given<'f>, ConfigError> {
-        let mut given = Given { file, fed: self.fed, settings: BTreeMap::new(), remarks: Vec::new() };
+        let joins = self.joining
+            || JOINING.iter().any(|name| self.get(name).is_some())
+            || self.joins()?
+            || file.contains_key("p2p");
+        let mut given = Given { file, fed: self.fed, joins, settings: BTreeMap::new(), remarks: Vec::new() };
         for (name, cause) in &self.left_out {
             given.warn(name, &format!("is left out: {cause}"));
         }
@@ -48,10 +69,9 @@ impl Environment {
             let name = of_key(key);
             let Some(value) = self.get(&name) else { continue };
             let value = kind.parse(value).map_err(|cause| bad(&name, &cause))?;
-            if is_of_providers(key) && !given.has_providers() {
-                given.remark(&name, NO_PROVIDERS);
-            } else {
-                given.set(key, value, &name)?;
+            match given.idle(key) {
+                Some(why) => given.remark(&name, why),
+                None => given.set(key, value, &name)?,
             }
         }
         // Names that are meant for prb come before those that only fill.
@@ -166,12 +186,21 @@ impl Environment {
         let Some(service) = self.service()? else { return Ok(()) };
         let is_provider = service == Service::DataProvider;
         let folder = if is_provider { V2_PROVIDER_DATA } else { V2_DATA };
-        for (key, value) in [("data_dir", Some(folder)), ("serve.listen", is_provider.then_some(V2_LISTEN))] {
+        let text = |text: &str| Value::String(text.to_owned());
+        for (key, value) in [
+            ("data_dir", Some(text(folder))),
+            ("serve.listen", is_provider.then(|| text(V2_LISTEN))),
+            ("p2p.enabled", self.joins()?.then_some(Value::Boolean(true))),
+            ("p2p.identity_dir", self.joins()?.then(|| text(V2_PEER_KEYS))),
+        ] {
+            // What is kept elsewhere is no volume of v2's with its keys.
+            let elsewhere = key == "p2p.identity_dir" && !given.is_kept_in(Path::new(V2_DATA));
             if let Some(value) = value
+                && !elsewhere
                 && !given.file_says(key)
                 && !given.settings.contains_key(key)
             {
-                given.set(key, Value::String(value.to_owned()), MODULE)?;
+                given.set(key, value, MODULE)?;
             }
         }
         Ok(())
@@ -217,10 +246,12 @@ impl Given<'_> {
             }
             Effect::Sets(keys) => {
                 for (key, parser) in *keys {
-                    // By itself it does not turn this into one that reads from data providers.
-                    if is_of_providers(key) && !self.has_providers() {
+                    if let Some(why) = self.idle(key) {
+                        if !is_generic(name) {
+                            parser(value).map_err(|cause| bad(name, &cause))?;
+                        }
                         if keys.len() == 1 {
-                            self.remark(name, NO_PROVIDERS);
+                            self.remark(name, why);
                         }
                         continue;
                     }
@@ -235,6 +266,15 @@ impl Given<'_> {
         Ok(())
     }
 
+    /// Why a variable of this key does nothing, if it does: by itself it neither turns this into one that reads from data
+    /// providers, nor opens a port to the world.
+    fn idle(&self, key: &str) -> Option<&'static str> {
+        if is_of_providers(key) && !self.has_providers() {
+            return Some(NO_PROVIDERS);
+        }
+        (key.starts_with("p2p.") && !self.joins).then_some(NO_NETWORK)
+    }
+
     fn has_providers(&self) -> bool {
         self.fed || self.file_says("providers") || self.settings.contains_key("providers.urls")
     }
@@ -244,6 +284,13 @@ impl Given<'_> {
         let mut parts = key.split('.');
         let first = parts.next().and_then(|part| self.file.get(part));
         parts.fold(first, |section, part| section?.get(part)).is_some()
+    }
+
+    /// Whether data is in this folder.
+    fn is_kept_in(&self, folder: &Path) -> bool {
+        let said =
+            self.settings.get("data_dir").map(|(value, _)| value).or_else(|| self.file.get("data_dir"));
+        said.and_then(Value::as_str).is_some_and(|data| Path::new(data).starts_with(folder))
     }
 
     /// Whether a variable may set a key: what may be meant for any program only fills what nothing else says, which is told.

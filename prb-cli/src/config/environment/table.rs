@@ -2,7 +2,7 @@
 
 use super::{
     BUILT_IN_TRADER, CONFIG_MODE, DATA_SOURCES, ENFORCE_SCORE, KEEP_ALIVE, KEEP_ALIVE_TIMEOUT, MIN_SCORE,
-    MODULE,
+    MODULE, PORT, QUEUE_REDIS,
 };
 use crate::config::keys::{Kind, flag};
 use std::path::Path;
@@ -39,14 +39,12 @@ const fn row(names: &'static [&'static str], effect: Effect) -> Variable {
     Variable { names, effect }
 }
 
-const DISCOVERY: &str = "nothing is discovered here; providers.urls names the data providers";
 const SHARED: &str = "what was read lately is bounded in MiB: feed.cache_mib, providers.cache_mib";
 const ONE_PROCESS: &str =
     "one process has a task for each worker, and what fails in it is begun again by itself";
 const BY_SIZE: &str = "how much is sent at once is bounded in MiB: feed.request_mib";
 const INTERNAL: &str = "services do not start each other here";
 const NEVER_BUILT: &str = "it never did anything in v2 either";
-const MONITOR: &str = "the monitor is no part of this program";
 const FIRST: &str = "it was of the first generation; prb keeps its data in data_dir";
 
 /// All of them, in the order of the guides.
@@ -60,26 +58,18 @@ pub const TABLE: &[Variable] = &[
     row(&["PHALA_LOGGER_LEVEL"], Sets(&[("log.filter", level)])),
     row(&["PHALA_CHAIN_ENDPOINT"], Sets(&[("chain.para", urls)])),
     row(&["PHALA_PARENT_CHAIN_ENDPOINT"], Sets(&[("chain.relay", urls)])),
-    row(
-        &["PHALA_PEER_ID_PREFIX"],
-        Nothing("the identity is identity.key in data_dir; `prb migrate v2 --identity` takes v2's over"),
-    ),
-    row(
-        &["PHALA_WALKIE_LISTEN_ADDRESSES"],
-        Nothing("there is no peer-to-peer network; serve.listen serves data"),
-    ),
-    row(&["PHALA_WALKIE_BOOT_NODES"], Nothing(DISCOVERY)),
-    row(&["PHALA_WALKIE_DISABLE_MDNS_DISCOVERY"], Flag(DISCOVERY)),
-    row(
-        &["PHALA_BRIDGE_IDENTITY"],
-        Nothing("who works together is named: providers.urls, redis.url and redis.namespace"),
-    ),
-    row(&["PHALA_PTP_IGNORE_BRIDGE_IDENTITY"], Flag(DISCOVERY)),
+    row(&["PHALA_PEER_ID_PREFIX"], Sets(&[("p2p.identity_dir", text)])),
+    row(&["PHALA_WALKIE_LISTEN_ADDRESSES"], Sets(&[("p2p.listen", urls)])),
+    row(&["PHALA_WALKIE_BOOT_NODES"], Sets(&[("p2p.boot_nodes", boot_nodes)])),
+    row(&["PHALA_WALKIE_DISABLE_MDNS_DISCOVERY"], Sets(&[("p2p.mdns", negated)])),
+    row(&["PHALA_BRIDGE_IDENTITY"], Sets(&[("p2p.bridge_identity", text)])),
+    row(&["PHALA_PTP_IGNORE_BRIDGE_IDENTITY"], Sets(&[("p2p.ignore_bridge_identity", boolean)])),
     row(&["PHALA_HOLD_ON_SUBPROCESS_EXIT"], Flag(ONE_PROCESS)),
     row(&["PHALA_Q_REDIS_ENDPOINT"], Sets(&[("redis.url", text)])),
+    row(&[QUEUE_REDIS], Read),
     row(
-        &["REDIS_ENDPOINT", "PHALA_NAMESPACE"],
-        Nothing("only the page of the queue had them; see `prb tx list`"),
+        &["PHALA_NAMESPACE"],
+        Nothing("nothing read it in v2 either; who works together has one redis.namespace"),
     ),
     row(&["PHALA_LOCAL_DB_PATH"], Sets(&[("data_dir", data_dir)])),
     // PRB v2, data provider. The guides write `_PORT`, its code did not.
@@ -132,7 +122,9 @@ pub const TABLE: &[Variable] = &[
     row(&["PHALA_DEV_SKIP_RA"], Flag("how a worker attests follows from what it can do")),
     row(&["DEBUG_LIFECYCLE_ALLOW_BLOB_FROM_SYNCHING_STATE"], Flag(NEVER_BUILT)),
     // PRB v2, monitor and scripts.
-    row(&["PTP_LISTEN_ADDRESSES", "PTP_BOOT_NODES"], Nothing(MONITOR)),
+    row(&[PORT], Read),
+    row(&["PTP_LISTEN_ADDRESSES"], Sets(&[("p2p.listen", urls)])),
+    row(&["PTP_BOOT_NODES"], Sets(&[("p2p.boot_nodes", boot_nodes)])),
     row(&["PRB3_API_ENDPOINT"], Nothing("`prb migrate v3` takes the address on its command line")),
     // Before v2.
     row(&["PHALA_DB_PREFIX", "PHALA_DB_HOST", "PHALA_DB_PORT_BASE", "PHALA_DB_TYPE"], Nothing(FIRST)),
@@ -176,6 +168,14 @@ fn text(value: &str) -> Result<Option<Value>, String> {
 
 fn urls(value: &str) -> Result<Option<Value>, String> {
     Kind::Urls.parse(value).map(Some)
+}
+
+/// v2's default is its list of listen addresses. Nobody can be dialled at `0.0.0.0` or `::`, so that means none.
+fn boot_nodes(value: &str) -> Result<Option<Value>, String> {
+    let Some(Value::Array(mut nodes)) = urls(value)? else { return Ok(None) };
+    let is_any = |node: &str| node.starts_with("/ip4/0.0.0.0/") || node.starts_with("/ip6/::/");
+    nodes.retain(|node| !node.as_str().is_some_and(is_any));
+    Ok(Some(Value::Array(nodes)))
 }
 
 /// One address, whatever is in it.

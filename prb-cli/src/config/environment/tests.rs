@@ -64,6 +64,29 @@ const SET: &[(&str, &str, &str, &str)] = &[
     ("PCCS_URL", "https://p.example/v4/", "attestation.pccs_url", r#""https://p.example/v4/""#),
     ("PCCS_TIMEOUT", "10", "attestation.timeout_seconds", "10"),
     ("DOWNLOAD_HEADERS_ONLY", "false", "data_dir", r#""prb-data""#),
+    (
+        "PHALA_WALKIE_LISTEN_ADDRESSES",
+        "/ip4/0.0.0.0/tcp/28888,/ip6/::/tcp/28889",
+        "p2p.listen",
+        r#"["/ip4/0.0.0.0/tcp/28888","/ip6/::/tcp/28889"]"#,
+    ),
+    (
+        "PHALA_WALKIE_BOOT_NODES",
+        "/ip4/10.0.0.3/tcp/28888,/dns4/b.example/tcp/1",
+        "p2p.boot_nodes",
+        r#"["/ip4/10.0.0.3/tcp/28888","/dns4/b.example/tcp/1"]"#,
+    ),
+    ("PHALA_WALKIE_BOOT_NODES", "/ip4/0.0.0.0/tcp/18888,/ip6/::/tcp/28889", "p2p.boot_nodes", "[]"),
+    ("PTP_LISTEN_ADDRESSES", "/ip4/0.0.0.0/tcp/9", "p2p.listen", r#"["/ip4/0.0.0.0/tcp/9"]"#),
+    ("PTP_BOOT_NODES", "/ip4/10.0.0.3/tcp/28888", "p2p.boot_nodes", r#"["/ip4/10.0.0.3/tcp/28888"]"#),
+];
+
+/// Likewise, where the network is joined. By themselves these join none.
+const SET_IN_NETWORK: &[(&str, &str, &str, &str)] = &[
+    ("PHALA_WALKIE_DISABLE_MDNS_DISCOVERY", "true", "p2p.mdns", "false"),
+    ("PHALA_BRIDGE_IDENTITY", "cluster_1", "p2p.bridge_identity", r#""cluster_1""#),
+    ("PHALA_PTP_IGNORE_BRIDGE_IDENTITY", "true", "p2p.ignore_bridge_identity", "true"),
+    ("PHALA_PEER_ID_PREFIX", "/keys", "p2p.identity_dir", r#""/keys""#),
 ];
 
 #[test]
@@ -81,6 +104,46 @@ fn v3_f47_each_variable_of_v2_and_v3_that_sets_something_sets_it() {
         let told = usize::from(*name == "DB_PATH");
         assert_eq!(config.remarks().len(), told, "{name}: {:?}", config.remarks());
     }
+}
+
+#[test]
+fn v2_f085_v2_f086_v2_f131_each_variable_of_the_network_sets_something_where_it_is_joined() {
+    for (name, text, key, expected) in SET_IN_NETWORK {
+        let alone = made("", &[(name, text)]).unwrap();
+        let [remark] = alone.remarks() else { panic!("{name}: {:?}", alone.remarks()) };
+        assert!(remark.contains(name) && remark.contains("no section [p2p]"), "{remark}");
+        assert!(!alone.p2p.enabled && value(&alone, key).1 == Origin::Default, "{name} opens no port");
+        let joining = ("PHALA_WALKIE_LISTEN_ADDRESSES", "/ip4/0.0.0.0/tcp/1");
+        for config in [
+            made("[p2p]\n", &[(name, text)]).unwrap(),
+            made("", &[(name, text), joining]).unwrap(),
+            made("", &[(name, text), (MODULE, "data_provider")]).unwrap(),
+        ] {
+            assert!(config.p2p.enabled && config.remarks().is_empty(), "{name}: {:?}", config.remarks());
+            let expected = (expected.to_string(), Origin::Environment((*name).to_owned()));
+            assert_eq!(value(&config, key), expected, "{name}={text}");
+        }
+    }
+}
+
+#[test]
+fn v2_f084_services_of_v2_join_with_their_keys_and_prb_alone_opens_no_port() {
+    for (module, joins) in [("data_provider", true), ("lifecycle", true), ("trade", false)] {
+        let config = made("", &[(MODULE, module)]).unwrap();
+        assert_eq!(config.p2p.enabled, joins, "{module}");
+        let keys = if joins { "/var/data/keys/id" } else { "/var/data/p2p" };
+        assert_eq!(config.peer_keys_dir(), PathBuf::from(keys), "{module}");
+        let off = made("[p2p]\nenabled = false\n", &[(MODULE, module)]).unwrap();
+        assert!(
+            !off.p2p.enabled
+                && !made("", &[(MODULE, module), ("PRB_P2P_ENABLED", "false")]).unwrap().p2p.enabled
+        );
+        let elsewhere = made("", &[(MODULE, module), ("PHALA_LOCAL_DB_PATH", "/srv/x")]).unwrap();
+        assert_eq!(elsewhere.peer_keys_dir(), PathBuf::from("/srv/x/p2p"), "{module}");
+    }
+    let alone = made("", &[("PHALA_CHAIN_ENDPOINT", "ws://a")]).unwrap();
+    assert!(!alone.p2p.enabled);
+    assert!(made("[providers]\n[p2p]\n", &[]).unwrap().check_fed().is_ok(), "some are found");
 }
 
 #[test]
@@ -105,9 +168,18 @@ fn v3_f47_each_variable_without_effect_is_taken_and_told_once_with_why() {
 
 #[test]
 fn v3_f47_no_variable_is_left_without_a_line() {
-    let tried: BTreeSet<&str> = SET.iter().map(|(name, ..)| *name).collect();
+    let tried: BTreeSet<&str> = SET.iter().chain(SET_IN_NETWORK).map(|(name, ..)| *name).collect();
     // These mean something only beside others, or to the program as a whole: the next tests have them.
-    let together = [MODULE, CONFIG_MODE, BUILT_IN_TRADER, MIN_SCORE, DATA_SOURCES, "PHALA_LRU_CACHE_MAX_AGE"];
+    let together = [
+        MODULE,
+        CONFIG_MODE,
+        BUILT_IN_TRADER,
+        MIN_SCORE,
+        DATA_SOURCES,
+        PORT,
+        QUEUE_REDIS,
+        "PHALA_LRU_CACHE_MAX_AGE",
+    ];
     for variable in TABLE {
         let is_told = matches!(variable.effect, Effect::None(_) | Effect::Flag(_));
         for name in variable.names {
@@ -121,6 +193,7 @@ fn v3_f47_no_variable_is_left_without_a_line() {
 fn v3_f47_each_key_is_a_variable_too() {
     let text = |key: &str, kind| match kind {
         keys::Kind::List if key == "api.allow_from" => "10.0.0.4",
+        keys::Kind::List if key.starts_with("p2p.") => "/ip4/10.0.0.4/tcp/1",
         keys::Kind::List => "127.0.0.1:1",
         keys::Kind::Flag => "true",
         keys::Kind::Number => "32",
@@ -137,6 +210,7 @@ fn v3_f47_each_key_is_a_variable_too() {
         let file = match section {
             "redis" => "[redis]\nurl = \"redis://a\"\n",
             "providers" => "[providers]\n",
+            "p2p" => "[p2p]\n",
             "chain.start" => "[chain.start]\nnumber = 1\nhash = \"x\"\n",
             _ => "",
         };
@@ -165,9 +239,7 @@ fn v3_f47_a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable() {
         ("PHALA_LIFECYCLE_CONFIG_MODE", "on", "true or false"),
         ("USE_BUILT_IN_TRADER", "1", "true or false"),
         ("PHALA_MIN_BENCH_SCORE", "much", "whole number"),
-        ("PHALA_MODULE", "lifecycel", "must be data_provider, lifecycle or trade"),
-        ("PHALA_MODULE", "monitor", "no part of this program"),
-        ("PHALA_MODULE", "utils/arena", "prb tx list"),
+        ("PHALA_MODULE", "lifecycel", "must be data_provider, lifecycle, trade, monitor"),
         ("PHALA_MODULE", "lifecycle/runner", "a part of"),
         ("DISABLE_FAST_SYNC", "1", "true or false"),
         ("CACHE_SIZE", "1G", "number of bytes"),
@@ -179,6 +251,9 @@ fn v3_f47_a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable() {
         ("DATA_SOURCE_CONFIG_PATH", "no such folder/ds.yml", "no such folder/ds.yml"),
         ("PRB_TRANSACTIONS_MORTALITY", "33", "power of two"),
         ("PRB_SERVE_LISTEN", "8012", "IP address with a port"),
+        ("PHALA_WALKIE_LISTEN_ADDRESSES", "0.0.0.0:1", "p2p.listen: \"0.0.0.0:1\" is no TCP multiaddr"),
+        ("PHALA_WALKIE_BOOT_NODES", "/ip4/10.0.0.3/udp/1", "p2p.boot_nodes: \"/ip4/10.0.0.3/udp/1\""),
+        ("PTP_BOOT_NODES", "/ip4/10.0.0.3", "p2p.boot_nodes: \"/ip4/10.0.0.3\""),
     ] {
         let error = made("", &[(name, text)]).unwrap_err();
         assert!(
@@ -359,8 +434,26 @@ fn v3_f47_the_services_of_v2_keep_and_serve_data_where_they_did() {
             "the file wins over v2's defaults"
         );
     }
+    assert_eq!((service("monitor"), service("utils/arena")), (Service::Monitor, Service::Queue));
     assert_eq!(Environment::default().service().unwrap(), None);
     assert!(Environment::of([(CONFIG_MODE, "true")]).is_config_mode().unwrap());
+}
+
+#[test]
+fn v2_f080_the_variables_of_v2s_monitor_and_arena_are_read_by_prb_monitor_alone() {
+    let port = |text| Environment::of([(PORT, text)]).monitor_port().map_err(|error| error.to_string());
+    assert_eq!((port("8080"), port("0"), port(" ")), (Ok(Some(8080)), Ok(None), Ok(None)));
+    assert!(port("http").unwrap_err().contains("environment variable PORT: must be a port"));
+    let redis = |variables: &[(&str, &str)]| {
+        let environment = Environment::of(variables.iter().copied());
+        environment.queue_redis().unwrap().map(str::to_owned)
+    };
+    assert_eq!(redis(&[(QUEUE_REDIS, "redis://q")]).as_deref(), Some("redis://q"));
+    assert_eq!(redis(&[(MODULE, "utils/arena")]).as_deref(), Some("redis://redis-q:6379/"));
+    assert_eq!(redis(&[(MODULE, "monitor")]), None);
+    // For others they may be meant for other programs, and say nothing.
+    let config = made("", &[(PORT, "8080"), (QUEUE_REDIS, "redis://q")]).unwrap();
+    assert!(config.monitor.listen.is_none() && config.redis.is_none() && config.remarks().is_empty());
 }
 
 #[test]

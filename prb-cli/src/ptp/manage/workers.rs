@@ -55,6 +55,7 @@ pub(super) fn update(inventory: &Inventory, items: &[UpdateWorkerItem]) -> Resul
             sync_only: Some(worker.sync_only()),
             // v2 knows of no gatekeepers.
             gatekeeper: None,
+            tags: None,
         };
         Ok(Change::SetWorker(present, set))
     })
