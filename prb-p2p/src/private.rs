@@ -26,9 +26,19 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     let beside = beside(path);
-    let written = write(&beside, bytes).and_then(|()| fs::hard_link(&beside, path));
+    let written = write(&beside, bytes).and_then(|()| place(&beside, path));
     let removed = fs::remove_file(&beside);
-    written.and(removed)
+    written.and(removed.or_else(|error| if beside.exists() { Err(error) } else { Ok(()) }))
+}
+
+/// Never over a file that is there, as far as the file system can do that.
+fn place(beside: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(beside, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // Some have no hard links.
+        Err(_) if !path.exists() => fs::rename(beside, path),
+        outcome => outcome,
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

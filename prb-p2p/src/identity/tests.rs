@@ -25,7 +25,7 @@ fn two_that_make_one_at_once_get_the_same() {
 }
 
 #[test]
-fn an_rsa_identity_of_v2_keeps_its_id() {
+fn v2_f060_an_rsa_identity_of_v2_keeps_its_id() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("LIFECYCLE");
     let (file, id) = of_v2();

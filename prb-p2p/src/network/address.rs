@@ -1,7 +1,7 @@
 //! Addresses: what is dialled and what is not.
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A host and a TCP port, and the peer that is there if the address says so; `None` if it is no such address.
 pub(super) fn parse(address: &Multiaddr) -> Option<(Multiaddr, Option<PeerId>)> {
@@ -29,12 +29,18 @@ pub(super) fn parse(address: &Multiaddr) -> Option<(Multiaddr, Option<PeerId>)> 
     }
 }
 
-/// Whether it can be listened on: an IP address and a TCP port, 0 for any.
-pub(super) fn can_listen(address: &Multiaddr) -> bool {
+/// What to listen on: an IP address and a TCP port, 0 for any.
+pub(super) fn socket(address: &Multiaddr) -> Option<SocketAddr> {
     let mut parts = address.iter();
-    matches!(parts.next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)))
-        && matches!(parts.next(), Some(Protocol::Tcp(_)))
-        && parts.next().is_none()
+    let ip: IpAddr = match parts.next()? {
+        Protocol::Ip4(ip) => ip.into(),
+        Protocol::Ip6(ip) => ip.into(),
+        _ => return None,
+    };
+    match (parts.next(), parts.next()) {
+        (Some(Protocol::Tcp(port)), None) => Some((ip, port).into()),
+        _ => None,
+    }
 }
 
 /// Host and port of what this peer is at; `None` if it is no such address, or of another peer.

@@ -93,7 +93,8 @@ impl Book {
         // What it cannot be reached at may change; whether it tells the truth does not.
         if is_new && !entry.lied {
             // However often others say where it is, it is not dialled more often than after the first pause.
-            let soonest = if entry.failures == 0 { now } else { now.max(entry.failed + self.pace.first_pause) };
+            let soonest =
+                if entry.failures == 0 { now } else { now.max(entry.failed + self.pace.first_pause) };
             entry.next = entry.next.min(soonest);
         }
         true

@@ -106,10 +106,13 @@ impl Client {
         };
         let (mut stream, address) = self.open(peer).await.map_err(|error| Failed { error, sent: false })?;
         let sent = |error| Failed { error, sent: true };
+        // Nobody chose to ask this peer.
+        let is_greeting = method == Method::Hello.name();
+        let most = if is_greeting { LARGEST_GREETING } else { self.limits.largest_answer };
         let exchange = async {
             // A peer that does not want all of it may have answered nevertheless.
             let written = frame::write(&mut stream, &request.encode_to_vec()).await;
-            match frame::read(&mut stream, self.limits.largest_answer).await {
+            match frame::read(&mut stream, most).await {
                 Err(frame::Unread::TooLarge) => Err(CallError::TooLarge),
                 Err(frame::Unread::Io(error)) => {
                     Err(CallError::Unreachable(written.err().unwrap_or(error).to_string()))
@@ -172,6 +175,9 @@ fn readable(error: ResponseError) -> ResponseError {
     });
     ResponseError { message, ..error }
 }
+
+/// Of what a peer says of itself, bytes.
+const LARGEST_GREETING: usize = 64 * 1024;
 
 /// Of an error's text, letters.
 const LONGEST_REASON: usize = 4096;

@@ -28,6 +28,12 @@ pub(super) async fn read(stream: &mut Stream, most: usize) -> Result<Bytes, Unre
     }
 }
 
+/// Reads to the end and keeps nothing.
+pub(super) async fn skip(stream: &mut Stream) {
+    let mut chunk = vec![0; CHUNK];
+    while stream.read(&mut chunk).await.is_ok_and(|more| more > 0) {}
+}
+
 /// Writes it and ends the sending half.
 pub(super) async fn write(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;

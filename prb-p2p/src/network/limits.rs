@@ -49,6 +49,10 @@ pub struct Limits {
     pub answers: usize,
     /// Calls of one peer answered at once. More wait.
     pub answers_per_peer: usize,
+    /// Answers on their way to peers at once, in all, bytes. More wait.
+    ///
+    /// At least `largest_answer`. Typical: 256 MiB.
+    pub answer_bytes: usize,
     /// Calls of peers that wait or are answered, in all. More are refused.
     pub waiting: usize,
     /// Calls of one peer that wait or are answered. More are refused.
@@ -97,10 +101,11 @@ impl Default for Limits {
             hello: Duration::from_secs(20),
             calls: 256,
             calls_per_peer: 32,
-            answers: 128,
-            answers_per_peer: 32,
-            waiting: 2048,
-            waiting_per_peer: 256,
+            answers: 64,
+            answers_per_peer: 16,
+            answer_bytes: 256 << 20,
+            waiting: 1024,
+            waiting_per_peer: 128,
             connections: 1024,
             connections_per_peer: 64,
             connections_pending: 256,

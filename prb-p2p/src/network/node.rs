@@ -23,8 +23,11 @@ use libp2p::{
     kad::QueryId,
     swarm::{self, ConnectionId, Swarm, SwarmEvent, dial_opts::DialOpts, dial_opts::PeerCondition},
 };
+use socket2::{Domain, Socket, Type};
 use std::{
     collections::{BTreeMap, HashMap},
+    io,
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -55,6 +58,7 @@ pub(super) struct Node {
     greeter: Arc<Client>,
     greetings: JoinSet<(PeerId, Greeting)>,
     server: Arc<Server>,
+    endless: mpsc::Receiver<ConnectionId>,
     answers: JoinSet<()>,
     search: Option<QueryId>,
     next_search: Instant,
@@ -89,6 +93,7 @@ impl Node {
             .with_max_negotiating_inbound_streams(limits.streams_per_connection);
         let me = options.me.told(own);
         let (sender, wanted) = mpsc::channel(MOST_WANTED);
+        let (ends, endless) = mpsc::channel(MOST_WANTED);
         let client = |all, each| Client {
             wanted: sender.clone(),
             seats: Seats::new(all, each),
@@ -108,7 +113,8 @@ impl Node {
             wanted,
             greeter: Arc::new(client(MOST_GREETINGS, 1)),
             greetings: JoinSet::new(),
-            server: Server::new(service, me.clone(), options.allowed.clone(), &limits),
+            server: Server::new(service, me.clone(), options.allowed.clone(), &limits, ends),
+            endless,
             answers: JoinSet::new(),
             search: None,
             next_search: now,
@@ -140,6 +146,7 @@ impl Node {
                 Some(wanted) = self.wanted.recv() => self.open(wanted),
                 Some(Ok((peer, greeting))) = self.greetings.join_next() => self.greeted(peer, greeting),
                 Some(_) = self.answers.join_next() => {}
+                Some(connection) = self.endless.recv() => drop(self.swarm.close_connection(connection)),
                 _ = ticks.tick() => self.tick(),
             }
         }
@@ -147,15 +154,14 @@ impl Node {
 
     async fn listen(&mut self, addresses: &[Multiaddr]) -> Result<(), StartError> {
         let mut waiting: HashMap<ListenerId, Multiaddr> = HashMap::new();
+        let failed = |address: &Multiaddr, reason| StartError::Listen { address: address.clone(), reason };
         for address in addresses {
-            let failed = |reason: String| StartError::Listen { address: address.clone(), reason };
-            if !address::can_listen(address) {
-                return Err(failed(
-                    "it must be an IP address and a TCP port, like /ip4/0.0.0.0/tcp/28888".into(),
-                ));
-            }
+            let socket = address::socket(address).ok_or_else(|| failed(address, NO_SOCKET.into()))?;
+            try_port(socket).map_err(|error| failed(address, error.to_string()))?;
+        }
+        for address in addresses {
             let listener = self.swarm.listen_on(address.clone());
-            waiting.insert(listener.map_err(|error| failed(words::root(&error)))?, address.clone());
+            waiting.insert(listener.map_err(|error| failed(address, words::root(&error)))?, address.clone());
         }
         let end = Instant::now() + LISTENING;
         while !waiting.is_empty() {
@@ -277,6 +283,22 @@ impl Drop for Ending {
         self.0.end();
     }
 }
+
+/// Finds out whether another program listens there: libp2p would share the port with it, and connections would go to
+/// either.
+fn try_port(socket: SocketAddr) -> io::Result<()> {
+    let probe = Socket::new(Domain::for_address(socket), Type::STREAM, None)?;
+    if socket.is_ipv6() {
+        probe.set_only_v6(true)?;
+    }
+    #[cfg(unix)]
+    probe.set_reuse_address(true)?;
+    probe.bind(&socket.into())?;
+    probe.listen(1)
+}
+
+/// What is wrong with an address to listen on.
+const NO_SOCKET: &str = "it must be an IP address and a TCP port, like /ip4/0.0.0.0/tcp/28888";
 
 /// How often it looks at what is due.
 const TICK: Duration = Duration::from_millis(100);

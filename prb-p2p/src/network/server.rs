@@ -12,10 +12,13 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::{AsyncWriteExt as _, FutureExt as _};
-use libp2p::{PeerId, Stream};
+use libp2p::{PeerId, Stream, swarm::ConnectionId};
 use prost::Message as _;
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
 use tracing::{debug, error};
 
 /// Answers calls of peers.
@@ -28,6 +31,10 @@ pub(super) struct Server {
     waiting: Arc<Seats>,
     answering: Arc<Seats>,
     closing: Arc<Semaphore>,
+    /// For answers on their way, KiB.
+    room: Semaphore,
+    /// Connections on which a call never ends.
+    endless: mpsc::Sender<ConnectionId>,
 }
 
 impl Server {
@@ -36,6 +43,7 @@ impl Server {
         me: Bytes,
         allowed: Option<BTreeSet<PeerId>>,
         limits: &Limits,
+        endless: mpsc::Sender<ConnectionId>,
     ) -> Arc<Self> {
         Arc::new(Self {
             service,
@@ -45,6 +53,8 @@ impl Server {
             waiting: Seats::new(limits.waiting, limits.waiting_per_peer),
             answering: Seats::new(limits.answers, limits.answers_per_peer),
             closing: Arc::new(Semaphore::new(MOST_CLOSING)),
+            room: Semaphore::new(kib(limits.answer_bytes.max(limits.largest_answer)) as usize),
+            endless,
         })
     }
 
@@ -69,7 +79,7 @@ impl Server {
         })
     }
 
-    async fn serve(&self, Incoming { peer, address, mut stream }: Incoming, _waiting: Seat) {
+    async fn serve(&self, Incoming { peer, connection, address, mut stream }: Incoming, _waiting: Seat) {
         let caller = Caller {
             peer,
             is_local: address::is_local(&address),
@@ -81,42 +91,60 @@ impl Server {
             return close(stream).await;
         };
         let read = timeout(self.limits.request, frame::read(&mut stream, self.limits.largest_request)).await;
-        let (method, nonce, result) = match read {
+        match read {
             Err(_) => {
                 debug!(%peer, "a call did not arrive in time");
                 meter::answered("", "timeout");
-                return close(stream).await;
+                close(stream).await;
             }
             Ok(Err(frame::Unread::Io(error))) => {
                 debug!(%peer, %error, "a call was broken off");
-                return meter::answered("", "broken_off");
+                meter::answered("", "broken_off");
             }
             Ok(Err(frame::Unread::TooLarge)) => {
                 let text = format!("a request must not be larger than {} bytes", self.limits.largest_request);
-                (String::new(), String::new(), Err(ResponseError::new(ErrorKind::Server, text)))
+                self.reply(&mut stream, RequestWrapper::default(), failed(text)).await;
+                // Its caller reads the answer once all is written. One that never ends is stopped.
+                if timeout(self.limits.request, frame::skip(&mut stream)).await.is_err() {
+                    debug!(%peer, "a call without end");
+                    let _ = self.endless.try_send(connection);
+                }
             }
             Ok(Ok(request)) => match RequestWrapper::decode(request) {
                 Err(error) => {
                     let text = format!("this is no request: {error}");
-                    (String::new(), String::new(), Err(ResponseError::new(ErrorKind::Server, text)))
+                    self.reply(&mut stream, RequestWrapper::default(), failed(text)).await;
                 }
                 Ok(request) => {
                     let result = self.answer(&caller, &request).await;
-                    (request.method.unwrap_or_default(), request.nonce.unwrap_or_default(), result)
+                    self.reply(&mut stream, request, result).await;
                 }
             },
-        };
-        let outcome = if result.is_ok() { "ok" } else { "error" };
-        let answer = wrap(nonce, result).encode_to_vec();
-        match timeout(self.limits.answer, frame::write(&mut stream, &answer)).await {
-            Ok(Ok(())) => meter::answered(&method, outcome),
-            Ok(Err(_)) => meter::answered(&method, "broken_off"),
-            Err(_) => meter::answered(&method, "timeout"),
         }
     }
 
+    async fn reply(
+        &self,
+        stream: &mut Stream,
+        request: RequestWrapper,
+        result: Result<Bytes, ResponseError>,
+    ) {
+        let good = if result.is_ok() { "ok" } else { "error" };
+        let size = result.as_ref().map_or(0, Bytes::len);
+        let write = async {
+            let _room = self.room.acquire_many(kib(size)).await;
+            let answer = wrap(request.nonce.unwrap_or_default(), result).encode_to_vec();
+            frame::write(stream, &answer).await
+        };
+        let outcome = match timeout(self.limits.answer, write).await {
+            Ok(Ok(())) => good,
+            Ok(Err(_)) => "broken_off",
+            Err(_) => "timeout",
+        };
+        meter::answered(request.method.as_deref().unwrap_or_default(), outcome);
+    }
+
     async fn answer(&self, caller: &Caller, request: &RequestWrapper) -> Result<Bytes, ResponseError> {
-        let failed = |text: String| Err(ResponseError::new(ErrorKind::Server, text));
         let Some(method) = Method::find(request.method()) else {
             return failed(format!("there is no method {:?}", clean(request.method().into())));
         };
@@ -126,7 +154,9 @@ impl Server {
         let data = request.data.clone().unwrap_or_default();
         let answer = AssertUnwindSafe(self.service.answer(caller, method, data)).catch_unwind();
         match timeout(self.limits.service, answer).await {
-            Ok(Ok(Ok(answer))) if answer.len() > self.limits.largest_answer - LARGEST_WRAPPING => {
+            Ok(Ok(Ok(answer)))
+                if answer.len() > self.limits.largest_answer.saturating_sub(LARGEST_WRAPPING) =>
+            {
                 failed(format!("the answer is larger than {} bytes", self.limits.largest_answer))
             }
             Ok(Ok(answer)) => answer,
@@ -137,6 +167,10 @@ impl Server {
             Err(_) => failed(format!("there was no answer within {} s", self.limits.service.as_secs())),
         }
     }
+}
+
+fn failed(text: String) -> Result<Bytes, ResponseError> {
+    Err(ResponseError::new(ErrorKind::Server, text))
 }
 
 fn wrap(request_nonce: String, result: Result<Bytes, ResponseError>) -> ResponseWrapper {
@@ -152,6 +186,10 @@ fn wrap(request_nonce: String, result: Result<Bytes, ResponseError>) -> Response
         has_error: Some(error.is_some()),
         error,
     }
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }
 
 /// Ends a stream without an answer. Callers of v2 hang for ever if it is only dropped.

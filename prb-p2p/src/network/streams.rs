@@ -40,6 +40,7 @@ pub(super) enum Refused {
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) peer: PeerId,
+    pub(super) connection: ConnectionId,
     pub(super) address: Multiaddr,
     pub(super) stream: Stream,
 }
@@ -87,10 +88,10 @@ impl NetworkBehaviour for Behaviour {
     fn on_connection_handler_event(
         &mut self,
         peer: PeerId,
-        _: ConnectionId,
+        connection: ConnectionId,
         (stream, address): THandlerOutEvent<Self>,
     ) {
-        self.events.push_back(ToSwarm::GenerateEvent(Incoming { peer, address, stream }));
+        self.events.push_back(ToSwarm::GenerateEvent(Incoming { peer, connection, address, stream }));
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Incoming, THandlerInEvent<Self>>> {
