@@ -518,7 +518,8 @@ pub async fn run(
 /// Lets the API tell of the peer-to-peer network once it is joined; never ends.
 async fn show_peers(api: &Api, peers: Option<&Membership>) {
     if let Some(peers) = peers {
-        let (_network, _) = (peers.joined().await, api); // api.join(network)
+        // The place of `api.join(network)`.
+        let (_network, _api) = (peers.joined().await, api);
     }
     std::future::pending().await
 }
