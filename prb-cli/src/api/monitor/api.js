@@ -9,6 +9,7 @@ const TOKEN = "prb-token";
 /** Rows of a page of workers, the API's most, and most pages. */
 const ROWS = 1000;
 const PAGES = 20;
+const REMEDIES = { 401: "give it with the button Token" };
 
 /** A refusal, or no answer at all (status 0). */
 export class ApiError extends Error {
@@ -117,7 +118,7 @@ export async function text(method, path, options) {
     }
     if (response.ok) return said;
     const why = parsed(said);
-    throw new ApiError(response.status, why?.message ?? `the API answered ${response.status}`, why?.remedy);
+    throw new ApiError(response.status, why?.message ?? `the API answered ${response.status}`, why?.remedy ?? REMEDIES[response.status]);
 }
 
 function parsed(said) {

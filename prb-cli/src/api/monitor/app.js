@@ -66,6 +66,7 @@ function go() {
     live?.end();
     page?.end?.();
     [live, page] = [null, null];
+    for (const dialog of document.querySelectorAll("dialog")) dialog.close();
     main.replaceChildren();
     stand({ error: null });
     const found = choose();
@@ -91,7 +92,8 @@ function choose() {
         return true;
     }
     const wanted = where.manager || remembered("localStorage", CHOSEN);
-    const found = managers.find(({ name }) => name === wanted);
+    // Also by the name that is in paths.
+    const found = managers.find(({ name, base }) => name === wanted || base === `/managers/${wanted}/`);
     if (where.manager && !found) {
         const links = managers.map(({ name }) => h("li", {}, h("a", { href: address({ manager: name, page: where.page }) }, name)));
         main.append(h("h1", {}, `There is no manager ${where.manager}`), h("ul", {}, ...links));

@@ -4,6 +4,7 @@ import { ask, text } from "./api.js";
 import { format } from "./csv.js";
 import { open } from "./dialog.js";
 import { bar, button, download, h, menu, toast } from "./dom.js";
+import { number } from "./format.js";
 
 const TYPES = { csv: "text/csv", yaml: "application/yaml", json: "application/json" };
 /** Largest text that the API takes, bytes. */
@@ -32,7 +33,7 @@ export function importing(done) {
         const file = h("input", { type: "file", accept: ".csv,.yaml,.yml,.json", name: "file" });
         const kind = h("select", { name: "format" }, ...Object.keys(TYPES).map((of) => h("option", { value: of }, of.toUpperCase())));
         const said = h("div", { class: "found", role: "status" });
-        const check = button("Check", () => run(true), { class: "main" });
+        const check = button("Check", () => run(true));
         const go = button("Import", () => run(false), { class: "main", disabled: true, "data-confirm": true });
         const touched = () => {
             go.disabled = true;
@@ -59,12 +60,12 @@ export function importing(done) {
                 const path = `v1/inventory/import${dry ? "?dry_run=true" : ""}`;
                 const answer = await ask("POST", path, { body: area.value, type: TYPES[kind.value] });
                 if (!dry) {
-                    toast("The import is done");
+                    toast(`The import is done: ${number(answer.changed)} changed`);
                     done();
                     return close(true);
                 }
                 said.replaceChildren(h("p", { class: "good" }, "Nothing is changed yet. This would be done:"), ...lines(answer));
-                go.disabled = false;
+                go.disabled = answer.changed === 0;
             } catch (error) {
                 report(error.isMissing ? "This release of prb does not import here; use: prb inventory import" : error.message);
             } finally {
@@ -82,23 +83,9 @@ export function importing(done) {
     }, { class: "wide" });
 }
 
-/** What would be done, whatever of it the API tells: counts as facts, lists as lists. */
-function lines(answer) {
-    const list = h("dl");
-    const found = [];
-    for (const [key, value] of Object.entries(answer ?? {})) {
-        const name = key.replaceAll("_", " ");
-        if (Array.isArray(value)) {
-            const shown = value.slice(0, LISTED).map((one) => h("li", {}, worded(one)));
-            if (value.length > LISTED) shown.push(h("li", {}, `and ${value.length - LISTED} more`));
-            if (shown.length) found.push(h("h3", {}, name), h("ul", { class: "names" }, ...shown));
-        } else list.append(h("dt", {}, name), h("dd", {}, worded(value)));
-    }
-    return [list, ...found];
-}
-
-function worded(value) {
-    if (value === null || typeof value !== "object") return String(value);
-    const entries = Object.entries(value).map(([key, of]) => `${key} ${worded(of)}`);
-    return entries.join(", ");
+/** What would be done: how many entries change something, and each of them. */
+function lines({ changed, entries }) {
+    const shown = entries.slice(0, LISTED).map((entry) => h("li", { class: entry.changed ? null : "note" }, entry.text));
+    if (entries.length > LISTED) shown.push(h("li", { class: "note" }, `and ${number(entries.length - LISTED)} more`));
+    return [h("p", {}, `${number(changed)} of ${number(entries.length)} entries change something.`), h("ul", { class: "names" }, ...shown)];
 }

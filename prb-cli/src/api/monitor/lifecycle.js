@@ -8,7 +8,7 @@ import { Grid } from "./grid.js";
 import { head } from "./heading.js";
 
 const TABS = [["status", "Status"], ["pools", "Pools"], ["workers", "Workers"]];
-const TONES = { S_ACTIVE: "good", S_SYNCHED: "good", S_ERROR: "bad", S_KICKED: "note", S_IDLE: "note" };
+const TONES = { __proto__: null, S_ACTIVE: "good", S_SYNCHED: "good", S_ERROR: "bad", S_KICKED: "note", S_IDLE: "note" };
 
 const ORDERS = [
     ["RestartWorker", "Restart", "It is asked anew, as after a start of the manager.", false],

@@ -5,13 +5,17 @@ import { facts, h } from "./dom.js";
 import { ago, short } from "./format.js";
 import { Grid } from "./grid.js";
 
+/** States of a list, in the order of a transaction's life. */
 export const STATES = ["waiting", "sent", "done", "failed", "rejected", "expired", "unknown"];
 
-const TONES = { done: "good", failed: "bad", rejected: "bad", expired: "warn", unknown: "warn", sent: "", waiting: "note" };
+// Without a prototype: states come from elsewhere.
+const TONES = { __proto__: null, done: "good", failed: "bad", rejected: "bad", expired: "warn", unknown: "warn", sent: "", waiting: "note" };
 
 const HINTS = {
+    __proto__: null,
     waiting: "It is sent when its turn comes: calls of a pool are sent together. If nothing moves, see whether sending is paused, and whether the pool's operator can pay the fee.",
     sent: "It is on the chain's way, and is decided by a finalized block. Nothing is to be done.",
+    open: "The trader has it, and works on it. What becomes of it is told where the trader runs.",
     done: "It is finalized, and every call of it took effect. Nothing is to be done.",
     failed: "The chain took it, for its fee, and refused what it asks: the outcome says why. Mend that; the worker tries again by itself after a pause.",
     rejected: "No node takes it, and it will not get on chain; no fee was paid. See that the operator's account has the balance for its fees, and that nobody else sends by the same account. It is asked again by itself.",

@@ -30,7 +30,7 @@ function toGo({ left }) {
 }
 
 const CHAINS = [
-    { title: "Stream", value: (row) => row.name, width: 16 },
+    { title: "Stream", value: (row) => row.name, width: 18 },
     { title: "Stored to", number: true, value: (row) => row.last, cell: (row) => number(row.last), width: 10 },
     { title: "Finalized", number: true, value: (row) => row.head, cell: (row) => number(row.head), width: 10 },
     { title: "Left", number: true, value: (row) => row.left, cell: toGo, width: 8 },

@@ -8,12 +8,14 @@ import { provider } from "./provider.js";
 
 /** The page of one of them: what it is decides which. */
 export function peer(main, where, again) {
-    let page = null;
+    let [page, ended] = [null, false];
     const place = h("div", {}, h("h1", {}, "Peer"), h("p", { class: "note" }, "…"));
     main.append(place);
 
     const load = async () => {
         const found = await discover();
+        // Another page is in this place by now.
+        if (ended) return {};
         if (found.off) return found;
         const all = [...found.dataProviders, ...found.lifecycleManagers];
         const one = all.find(({ peerId }) => peerId === where.name);
@@ -36,5 +38,10 @@ export function peer(main, where, again) {
         return null;
     }
 
-    return { load, show, every: 2000, end: () => page?.end?.() };
+    function end() {
+        ended = true;
+        page?.end?.();
+    }
+
+    return { load, show, every: 2000, end };
 }

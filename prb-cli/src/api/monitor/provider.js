@@ -18,7 +18,7 @@ const CHAINS = [
     ["parent", "Relay chain"],
     ["para", "Parachain"],
 ];
-const STATUS = { S_IDLE: ["at the tip", "good"], S_SYHCHING: ["catching up", "warn"], S_UNKNOWN: ["unknown", "note"] };
+const STATUS = { __proto__: null, S_IDLE: ["at the tip", "good"], S_SYHCHING: ["catching up", "warn"], S_UNKNOWN: ["unknown", "note"] };
 
 /** A height as v2 has it: -1 is not known. */
 const known = (height) => (Number.isFinite(height) && height >= 0 ? height : null);

@@ -8,6 +8,12 @@ import { STATES, table } from "./outcomes.js";
 
 const ROWS = 100;
 
+/** How sending stands, and its colour. */
+function standing({ paused, queue }) {
+    if (queue) return queue.trouble ? [`${queue.trouble}; ${queue.ended}`, "state warn"] : [`The trader ${queue.trader} is at work; ${queue.ended}`, "state good"];
+    return paused ? ["Paused: nothing is sent", "state warn"] : ["Transactions are sent", "state good"];
+}
+
 export function transactions(main, { query }, again) {
     const filter = { state: query.get("state") ?? "", pool: query.get("pool") ?? "" };
     let paused = false;
@@ -89,13 +95,15 @@ export function transactions(main, { query }, again) {
         }
         const [sent, waiting, page] = answer;
         paused = page.paused;
-        toggle.hidden = false;
-        say(stand, paused ? "Paused: nothing is sent" : "Transactions are sent", paused ? "state warn" : "state good");
+        toggle.hidden = paused === null;
+        say(stand, ...standing(page));
         say(toggle, paused ? "Resume" : "Pause", "");
-        running.show(sent.transactions);
+        // A queue in Redis tells of those that the trader has, not how far they are.
+        const open = page.transactions.filter((row) => row.state === "open");
+        running.show([...sent.transactions, ...open]);
         queue.show(waiting.transactions);
         past.show(page.transactions);
-        say(ofRunning, number(sent.total), "count");
+        say(ofRunning, number(sent.total + open.length), "count");
         say(ofQueue, number(waiting.total), "count");
         const there = [...pool.options].map((option) => option.value).filter(Boolean);
         const pools = [...sent.transactions, ...waiting.transactions, ...page.transactions].map((row) => row.pool);

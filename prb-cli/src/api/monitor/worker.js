@@ -11,6 +11,8 @@ import { table as transactionTable } from "./outcomes.js";
 import { standing, tone } from "./workers.js";
 
 const LISTED = 100;
+/** Between two questions for its history, milliseconds. */
+const PAUSE = 5000;
 const PLOTS = [
     {
         label: "Parachain",
@@ -47,7 +49,7 @@ async function perhaps(path) {
 }
 
 export function worker(main, { name }, again) {
-    let [row, points, history] = [null, [], false];
+    let [row, points, history, asked] = [null, [], false, 0];
     const title = h("h1", {}, "Worker");
     const badge = h("span", { class: "state" });
     const [state, session, program, identity] = [h("dl"), h("dl"), h("dl"), h("dl")];
@@ -123,6 +125,7 @@ export function worker(main, { name }, again) {
     }
 
     const load = async () => {
+        asked = Date.now();
         let found;
         try {
             found = await get(ofWorker(name));
@@ -131,16 +134,20 @@ export function worker(main, { name }, again) {
             if (error.status === 404) return [null, null, null];
             throw error;
         }
-        const pool = `v1/transactions?pool=${found.pool}&limit=1000`;
+        const pool = `v1/transactions?pool=${found.pool}&limit=200`;
         return [found, ...(await Promise.all([perhaps(ofWorker(found.id, "/history")), perhaps(pool)]))];
     };
     const heard = ({ workers = [], removed = [] }) => {
         const found = row && workers.find(({ id }) => id === row.id);
-        if (found) is(found);
-        else if (row && removed.includes(row.id)) again();
+        if (found) {
+            const isNews = found.stage !== row.stage || found.last_message?.at !== row.last_message?.at;
+            is(found);
+            // The timeline has more to tell.
+            if (isNews && Date.now() - asked > PAUSE) again();
+        } else if (row && removed.includes(row.id)) again();
     };
     const end = () => [...plots, calls].forEach((part) => part.end());
-    return { load, show, heard: { workers: heard, inventory: null, transactions: null }, every: 10000, end };
+    return { load, show, heard: { workers: heard, inventory: null, transactions: null }, end };
 }
 
 function ofState(row) {
