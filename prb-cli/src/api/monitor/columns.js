@@ -9,6 +9,7 @@ const LEAST = 48;
 const MOST = 1200;
 const STEP = 16;
 const HALF = 184;
+const TYPED = "A part of it; >5, 1..9; !x is not x; - is not known";
 
 /** Width of a column in pixels: what was chosen, else its own in characters, on a small screen no more than half of it. */
 export function widthOf(column, chosen = {}, narrow = false) {
@@ -165,8 +166,8 @@ export class Columns {
     input(column) {
         if (!column.value) return null;
         const label = `Filter ${column.title}`;
-        const hint = column.number ? ">0, 1..9" : "";
-        const input = h("input", { type: "search", "aria-label": label, placeholder: hint, title: "A part of it; >5, 1..9; !x is not x; - is not known" });
+        const placeholder = column.number ? ">0, 1..9" : "";
+        const input = h("input", { type: "search", "aria-label": label, placeholder, title: TYPED });
         input.value = this.filters.get(column.title) ?? "";
         input.addEventListener("input", () => {
             if (input.value.trim()) this.filters.set(column.title, input.value);
