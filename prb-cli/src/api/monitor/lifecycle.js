@@ -1,6 +1,6 @@
 // A lifecycle manager of the network: its workers' status, its pools and workers.
 
-import { link, peer } from "./api.js";
+import { peer } from "./api.js";
 import { confirm, form } from "./dialog.js";
 import { bar, button, h, say, space, toast } from "./dom.js";
 import { number, pha, plainPha, planck } from "./format.js";
@@ -46,7 +46,7 @@ const NAME = { title: "Name", value: (row) => row.name, width: 16 };
 const PID = digits("PID", (row) => row.pid, { width: 6 });
 const ID = { title: "ID", value: (row) => row.uuid, width: 36, rare: true };
 const ENABLED = state("State", (row) => (row.enabled ? "enabled" : "disabled"), (row) => (row.enabled ? "good" : "note"), { width: 10 });
-const SYNC_ONLY = { title: "Sync only", value: (row) => (row.syncOnly ? "yes" : "no"), width: 8 };
+const SYNC_ONLY = { title: "Sync only", value: (row) => (row.syncOnly ? "yes" : "no"), width: 10 };
 const LESS = { less: true };
 const RARE = { rare: true };
 
@@ -194,7 +194,6 @@ export function lifecycle(main, where, again) {
         ...head(where, one.hostname || "Lifecycle manager", TABS, tab),
         bar(...(only ? [only] : []), ...many, count, space(), ...grid.tools, ...add),
         grid.element,
-        h("p", { class: "note" }, h("a", { href: link("peers") }, "All peers")),
     );
     grid.draw();
 

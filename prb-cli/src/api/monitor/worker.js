@@ -116,7 +116,7 @@ export function worker(main, { name }, again) {
             ["UUID", row.id],
             ["Key", row.public_key],
             ["Address", row.endpoint],
-            ["Published", (row.endpoints ?? []).join(", ") || null],
+            row.endpoints ? ["Published", row.endpoints.join(", ")] : null,
             ["Pool", row.pool],
             ["Stake", pha(row.stake)],
             ["Tags", (row.tags ?? []).join(", ") || null],
