@@ -110,24 +110,30 @@ export class Columns {
             this.sort();
             this.ordered();
         };
-        const title = column.about ?? "";
-        return h("th", attributes, h("button", { type: "button", title, on: { click: act } }, column.title), this.handle(column, at));
+        const press = (event) => {
+            const by = { ArrowLeft: -STEP, ArrowRight: STEP }[event.key];
+            if (!by || !event.shiftKey) return;
+            event.preventDefault();
+            this.resize(column, at, this.width(column) + by);
+            this.keep();
+        };
+        const title = [column.about, "Shift and arrows: its width"].filter(Boolean).join(". ");
+        const button = h("button", { type: "button", title, on: { click: act, keydown: press } }, column.title);
+        return h("th", attributes, button, this.handle(column, at));
     }
 
-    /** What a column is made wider and narrower with: dragged, or by arrow keys. */
+    resize(column, at, width) {
+        this.chosen.widths[column.title] = Math.round(Math.min(MOST, Math.max(LEAST, width)));
+        this.widen(at, this.width(column));
+        this.ordered();
+    }
+
+    /** What a column is dragged wider and narrower with; pressed twice it is as it was. */
     handle(column, at) {
-        const set = (width) => {
-            const wanted = Math.round(Math.min(MOST, Math.max(LEAST, width)));
-            this.chosen.widths[column.title] = wanted;
-            this.widen(at, wanted);
-            handle.setAttribute("aria-valuenow", wanted);
-            this.ordered();
-        };
-        const now = () => this.width(column);
         const down = (event) => {
             event.preventDefault();
             const [from, width] = [event.clientX, this.heads[at].getBoundingClientRect().width];
-            const move = ({ clientX }) => set(width + clientX - from);
+            const move = ({ clientX }) => this.resize(column, at, width + clientX - from);
             const up = () => {
                 handle.removeEventListener("pointermove", move);
                 this.keep();
@@ -136,30 +142,13 @@ export class Columns {
             handle.addEventListener("pointermove", move);
             handle.addEventListener("lostpointercapture", up, { once: true });
         };
-        const press = (event) => {
-            const by = { ArrowLeft: -STEP, ArrowRight: STEP }[event.key];
-            if (!by) return;
-            event.preventDefault();
-            set(now() + by);
-            this.keep();
-        };
         const reset = () => {
             delete this.chosen.widths[column.title];
             this.keep();
-            this.widen(at, now());
+            this.widen(at, this.width(column));
             this.ordered();
         };
-        const handle = h("span", {
-            class: "handle",
-            role: "separator",
-            tabindex: "0",
-            "aria-orientation": "vertical",
-            "aria-label": `Width of ${column.title}`,
-            "aria-valuenow": now(),
-            "aria-valuemin": LEAST,
-            "aria-valuemax": MOST,
-            on: { pointerdown: down, keydown: press, dblclick: reset },
-        });
+        const handle = h("span", { class: "handle", "aria-hidden": "true", on: { pointerdown: down, dblclick: reset } });
         return handle;
     }
 
