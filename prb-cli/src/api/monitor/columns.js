@@ -110,16 +110,19 @@ export class Columns {
             this.sort();
             this.ordered();
         };
-        const press = (event) => {
-            const by = { ArrowLeft: -STEP, ArrowRight: STEP }[event.key];
-            if (!by || !event.shiftKey) return;
-            event.preventDefault();
-            this.resize(column, at, this.width(column) + by);
-            this.keep();
-        };
         const title = [column.about, "Shift and arrows: its width"].filter(Boolean).join(". ");
-        const button = h("button", { type: "button", title, on: { click: act, keydown: press } }, column.title);
+        const keydown = (event) => event.shiftKey && this.press(event, column, at);
+        const button = h("button", { type: "button", title, on: { click: act, keydown } }, column.title);
         return h("th", attributes, button, this.handle(column, at));
+    }
+
+    /** An arrow makes a column wider or narrower. */
+    press(event, column, at) {
+        const by = { ArrowLeft: -STEP, ArrowRight: STEP }[event.key];
+        if (!by) return;
+        event.preventDefault();
+        this.resize(column, at, this.width(column) + by);
+        this.keep();
     }
 
     resize(column, at, width) {
@@ -148,7 +151,15 @@ export class Columns {
             this.widen(at, this.width(column));
             this.ordered();
         };
-        const handle = h("span", { class: "handle", "aria-hidden": "true", on: { pointerdown: down, dblclick: reset } });
+        // Not on the way of the Tab key: the titles have keys for it.
+        const handle = h("span", {
+            class: "handle",
+            role: "separator",
+            tabindex: "-1",
+            "aria-orientation": "vertical",
+            "aria-label": `Width of ${column.title}`,
+            on: { pointerdown: down, dblclick: reset, keydown: (event) => this.press(event, column, at) },
+        });
         return handle;
     }
 
