@@ -12,7 +12,7 @@ use clap::Args;
 use indicatif::MultiProgress;
 use prb_cli::{
     config::{Config, Declared, DeclaredOperator, DeclaredPool, DeclaredWorker, Start},
-    deployment::Deployment,
+    deployment::{Deployment, DeploymentError},
     telemetry,
 };
 use prb_core::{lifecycle::Stage, pipeline::WorkerStatus, port::Cursor};
@@ -127,6 +127,7 @@ pub(crate) async fn run(args: DemoArgs, afterwards: Afterwards) -> anyhow::Resul
     let progress = Progress::new(begun, bars);
     let (done, chains_run) = tokio::select! {
         done = watch(&args, &deployment, progress, begun, page.as_ref()) => (done, true),
+        cause = follow(&deployment, page.is_some()) => (Err(cause.into()), true),
         ended = &mut chains => (chains_ended(ended).and_then(|()| bail!("the chains stopped early")), false),
     };
     let report = report(&deployment, begun).await;
@@ -216,6 +217,11 @@ fn name(index: usize) -> String {
 fn own(args: &DemoArgs, status: Vec<WorkerStatus>) -> Vec<WorkerStatus> {
     let names: BTreeSet<String> = (0..args.workers as usize).map(name).collect();
     status.into_iter().filter(|worker| names.contains(worker.worker.name.as_str())).collect()
+}
+
+/// Takes on what is changed in the inventory, where somebody may change it; ends where going on is useless.
+async fn follow(deployment: &Deployment, changes: bool) -> DeploymentError {
+    if changes { deployment.follow().await } else { std::future::pending().await }
 }
 
 /// Shows progress until every worker works, time is up, or the user has enough: with a `page` not before interrupted.

@@ -3,11 +3,14 @@
 use crate::world::{ANY, World, in_time};
 use prb_cli::{api::Api, config::Config, deployment::Deployment};
 use std::{net::SocketAddr, sync::Arc};
+use tokio::task::JoinHandle;
 
 pub struct Bridge {
     pub world: World,
     deployment: Arc<Deployment>,
     api: Api,
+    /// Takes on what is changed in the inventory.
+    follower: JoinHandle<()>,
 }
 
 impl Bridge {
@@ -18,7 +21,9 @@ impl Bridge {
         let deployment = Arc::new(Deployment::start(&config).await.unwrap());
         let api = Api::start(&config).unwrap();
         api.attach(deployment.clone()).await;
-        Self { world, deployment, api }
+        let followed = deployment.clone();
+        let follower = tokio::spawn(async move { panic!("the bridge ended: {}", followed.follow().await) });
+        Self { world, deployment, api, follower }
     }
 
     /// Where the monitor is.
@@ -32,6 +37,8 @@ impl Bridge {
 
     pub async fn stop(mut self) {
         self.api.stop().await;
+        self.follower.abort();
+        assert!(self.follower.await.unwrap_err().is_cancelled());
         let deployment = Arc::into_inner(self.deployment).unwrap();
         in_time("the bridge stops", deployment.stop()).await;
         self.world.halt_chains().await;

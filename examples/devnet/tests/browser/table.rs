@@ -8,7 +8,7 @@ use crate::{
 };
 use prb_cli::inventory::{Change, WorkerRecord, WorkerSet};
 use prb_devnet::network;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// So many workers; all are disabled, for it is the page that is measured.
 const WORKERS: usize = 1000;
@@ -78,7 +78,7 @@ fn worker(index: usize) -> String {
 fn listed(index: usize) -> WorkerRecord {
     // Nobody listens at these ports of a network for documentation, and nobody is asked either.
     let endpoint = format!("http://127.0.0.1:1/{index}");
-    WorkerRecord { enabled: false, ..WorkerRecord::new(worker(index), endpoint, 1, 0) }
+    WorkerRecord { enabled: false, ..WorkerRecord::new(worker(index), endpoint, 1, 1) }
 }
 
 /// Types into the search field.

@@ -79,7 +79,7 @@ async fn add_pool(monitor: &Monitor<'_>) {
     monitor.dialog_closes().await;
     let signed = |row: &_| tells(row, "Name", "second") && !tells(row, "Operator", "none");
     monitor.has_row("Pools", "the second has an operator", signed).await;
-    monitor.go("operators", "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty").await;
+    monitor.go("operators", "43qsYbZGLn2xzNuurY6BY4QNDSUU7gLEcXuckpm6B3DEmEx9").await;
     assert!(!monitor.text().await.contains("//Bob"), "a secret is never shown");
 }
 
