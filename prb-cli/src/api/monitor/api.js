@@ -1,30 +1,49 @@
-// Talks to the API that this page comes from.
+// Talks to the API that this page comes from, and through it to those of other managers.
 
-import { pause } from "./list.js";
+import { address } from "./route.js";
 
-/** Where the API is: beside the folder of this page, also below a path of a proxy. */
+/** Where this program is: beside the folder of this page, also below a path of a proxy. */
 const BASE = new URL("../", import.meta.url);
 const PATIENCE = 15000;
 const TOKEN = "prb-token";
 /** Rows of a page of workers, the API's most, and most pages. */
 const ROWS = 1000;
 const PAGES = 20;
+const REMEDIES = { 401: "give it with the button Token" };
 
 /** A refusal, or no answer at all (status 0). */
 export class ApiError extends Error {
-    constructor(status, message) {
-        super(message);
+    constructor(status, message, remedy = "") {
+        super(remedy ? `${message} (${remedy})` : message);
         this.status = status;
+    }
+
+    /** Whether the program that answered has no such path. */
+    get isMissing() {
+        return [404, 405, 418, 501].includes(this.status);
     }
 }
 
-// Where storage is forbidden the token lasts as long as the page.
-let held = "";
-try {
-    held = sessionStorage.getItem(TOKEN) ?? "";
-} catch {
-    held = "";
+/** A value of the browser's storage; nothing where that is forbidden. */
+export function remembered(storage, key) {
+    try {
+        return globalThis[storage].getItem(key) ?? "";
+    } catch {
+        return "";
+    }
 }
+
+/** Keeps a value, or forgets it if it is empty. Where storage is forbidden it lasts as long as the page. */
+export function remember(storage, key, value) {
+    try {
+        if (value) globalThis[storage].setItem(key, value);
+        else globalThis[storage].removeItem(key);
+    } catch {
+        // Kept in the page.
+    }
+}
+
+let held = remembered("sessionStorage", TOKEN);
 
 /** Whether a token is shown. */
 export function hasToken() {
@@ -34,53 +53,98 @@ export function hasToken() {
 /** Shows this token from now on; none if it is empty. It is kept until the tab is closed. */
 export function setToken(token) {
     held = token;
+    remember("sessionStorage", TOKEN, token);
+}
+
+let manager = { name: "", base: "" };
+
+/** The manager that is asked: its name in addresses (empty for this program itself) and its base below this program's. */
+export function setManager({ name, base }) {
+    manager = { name, base: base.replace(/^\/+/, "").replace(/(?<=[^/])$/, "/") };
+}
+
+/** Name of the manager that is asked; empty for this program itself. */
+export function managerName() {
+    return manager.name;
+}
+
+/** The address of a page of the manager that is shown. */
+export function link(page, name = "", query = {}) {
+    return address({ manager: manager.name, page, name, query });
+}
+
+function where(path, own) {
+    const url = new URL(own ? path : manager.base + path, BASE);
+    // The policy forbids it, too: what is told here is meant for this program.
+    if (url.origin !== BASE.origin) throw new ApiError(0, "this manager is elsewhere");
+    return url;
+}
+
+/**
+ * Asks, and gives the response. `own` is this program whatever manager is shown; a `body` that is no text is sent as JSON;
+ * `signal` ends it, else its time is limited.
+ */
+export async function request(method, path, { body, type = "application/json", own = false, signal } = {}) {
+    const headers = {};
+    if (held) headers.Authorization = `Bearer ${held}`;
+    if (body !== undefined) headers["Content-Type"] = type;
     try {
-        if (token) sessionStorage.setItem(TOKEN, token);
-        else sessionStorage.removeItem(TOKEN);
-    } catch {
-        // Kept in the page.
+        return await fetch(where(path, own), {
+            method,
+            headers,
+            body: body === undefined || typeof body === "string" ? body : JSON.stringify(body),
+            cache: "no-store",
+            credentials: "same-origin",
+            signal: signal ?? AbortSignal.timeout(PATIENCE),
+        });
+    } catch (error) {
+        throw unreachable(error);
     }
 }
 
-async function ask(method, path, body) {
-    const headers = {};
-    if (held) headers.Authorization = `Bearer ${held}`;
-    if (body !== undefined) headers["Content-Type"] = "application/json";
-    let response;
-    let text;
+function unreachable(error) {
+    if (error instanceof ApiError) return error;
+    return new ApiError(0, error.name === "TimeoutError" ? "no answer in time" : "the API is not reachable");
+}
+
+/** Asks, and gives the text of the answer. */
+export async function text(method, path, options) {
+    const response = await request(method, path, options);
+    let said;
     try {
-        response = await fetch(new URL(path, BASE), {
-            method,
-            headers,
-            body: body === undefined ? undefined : JSON.stringify(body),
-            cache: "no-store",
-            credentials: "same-origin",
-            signal: AbortSignal.timeout(PATIENCE),
-        });
-        text = await response.text();
+        said = await response.text();
     } catch (error) {
-        const late = error.name === "TimeoutError";
-        throw new ApiError(0, late ? "no answer in time" : "the API is not reachable");
+        throw unreachable(error);
     }
-    let said = null;
+    if (response.ok) return said;
+    const why = parsed(said);
+    throw new ApiError(response.status, why?.message ?? `the API answered ${response.status}`, why?.remedy ?? REMEDIES[response.status]);
+}
+
+function parsed(said) {
     try {
-        said = text ? JSON.parse(text) : null;
+        return said ? JSON.parse(said) : null;
     } catch {
-        said = null;
+        return null;
     }
-    if (!response.ok) throw new ApiError(response.status, said?.message ?? `the API answered ${response.status}`);
-    if (said === null) throw new ApiError(response.status, "the answer is not understood");
-    return said;
+}
+
+/** Asks, and gives the JSON of the answer. */
+export async function ask(method, path, options) {
+    const said = await text(method, path, options);
+    const value = parsed(said);
+    if (value === null && said !== "null" && said.trim() !== "") throw new ApiError(0, "the answer is not understood");
+    return value;
 }
 
 export const get = (path) => ask("GET", path);
-export const post = (path, body) => ask("POST", path, body);
+export const post = (path, body) => ask("POST", path, { body });
 
 /** A configuration command. */
-export const config = (command, fields) => ask("POST", "wm/config", { [command]: fields });
+export const config = (command, fields) => ask("POST", "wm/config", { body: { [command]: fields } });
 
-/** Gives a command to a worker. */
-export const command = (id, verb, body) => ask("POST", `v1/workers/${encodeURIComponent(id)}/${verb}`, body);
+/** The path of a worker. */
+export const ofWorker = (id, rest = "") => `v1/workers/${encodeURIComponent(id)}${rest}`;
 
 /** All workers. */
 export async function workers() {
@@ -93,66 +157,10 @@ export async function workers() {
     return all;
 }
 
-/**
- * Asks again and again, with longer pauses while it fails, and not while nobody looks.
- *
- * `told` hears each answer, `stand` how it stands after each question: since when it fails, why, and when it asks again.
- */
-export class Poller {
-    constructor(question, told, stand) {
-        Object.assign(this, { question, told, stand });
-        this.failures = 0;
-        this.since = null;
-        this.timer = null;
-        this.ended = false;
-        this.asking = null;
-        this.again = false;
-        this.onLook = () => {
-            if (!document.hidden) this.now();
-        };
-        document.addEventListener("visibilitychange", this.onLook);
-    }
-
-    /** Asks at once; where a question is open, right after it, so that what was changed meanwhile is seen. */
-    now() {
-        if (this.asking) {
-            this.again = true;
-            return this.asking;
-        }
-        clearTimeout(this.timer);
-        this.asking = this.round().finally(() => {
-            this.asking = null;
-            if (this.ended) return;
-            if (this.again) {
-                this.again = false;
-                this.now();
-            }
-        });
-        return this.asking;
-    }
-
-    end() {
-        this.ended = true;
-        clearTimeout(this.timer);
-        document.removeEventListener("visibilitychange", this.onLook);
-    }
-
-    async round() {
-        let error = null;
-        try {
-            const answer = await this.question();
-            if (this.ended) return;
-            this.told(answer);
-            this.failures = 0;
-            this.since = null;
-        } catch (cause) {
-            if (this.ended) return;
-            error = cause;
-            this.failures += 1;
-            this.since ??= Date.now();
-        }
-        const wait = pause(this.failures);
-        this.stand({ error, since: this.since, next: Date.now() + wait });
-        if (!document.hidden) this.timer = setTimeout(() => this.now(), wait);
-    }
+/** The answer of a peer of the network, asked through this program. */
+export async function peer(id, method, body) {
+    const path = `ptp/proxy/${encodeURIComponent(id)}/${method}`;
+    const said = await ask(body === undefined ? "GET" : "POST", path, { own: true, body });
+    if (said?.hasError) throw new ApiError(502, said.error?.message ?? "the peer does not answer");
+    return said?.data ?? {};
 }

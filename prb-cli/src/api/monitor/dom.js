@@ -1,8 +1,18 @@
-// Elements, messages and dialogs. Whatever comes from elsewhere becomes text, never markup.
+// Elements and messages. Whatever comes from elsewhere becomes text, never markup.
+
+const SVG = "http://www.w3.org/2000/svg";
 
 /** An element with attributes; `on` are listeners, children are elements or texts. */
-export function h(tag, { on = {}, ...attributes } = {}, ...children) {
-    const element = document.createElement(tag);
+export function h(tag, attributes = {}, ...children) {
+    return filled(document.createElement(tag), attributes, children);
+}
+
+/** An element of a drawing. */
+export function svg(tag, attributes = {}, ...children) {
+    return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function filled(element, { on = {}, ...attributes }, children) {
     for (const [name, value] of Object.entries(attributes)) {
         if (value === true) element.setAttribute(name, "");
         else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
@@ -15,6 +25,38 @@ export function h(tag, { on = {}, ...attributes } = {}, ...children) {
 /** A button. */
 export function button(label, act, attributes = {}) {
     return h("button", { type: "button", on: { click: act }, ...attributes }, label);
+}
+
+/** A bar of things; `space` pushes what is behind it to the end. */
+export const bar = (...children) => h("div", { class: "bar" }, ...children);
+export const space = () => h("span", { class: "space" });
+
+/** A part of a page with a heading. */
+export function card(title, ...children) {
+    return h("section", { class: "card" }, h("h2", {}, title), ...children);
+}
+
+/** A button that opens what is in it; it closes with Escape, and where something else is touched. */
+export function menu(label, children, attributes = {}) {
+    const summary = h("summary", { class: "button" }, label);
+    const box = h("details", { class: "menu", ...attributes }, summary, h("div", { class: "sheet" }, ...children));
+    const close = () => (box.open = false);
+    box.addEventListener("keydown", (event) => {
+        if (event.key !== "Escape" || !box.open) return;
+        close();
+        summary.focus();
+    });
+    box.addEventListener("focusout", ({ relatedTarget }) => {
+        if (relatedTarget && !box.contains(relatedTarget)) close();
+    });
+    const outside = ({ target }) => {
+        if (!box.contains(target)) close();
+    };
+    box.addEventListener("toggle", () => {
+        if (box.open) document.addEventListener("pointerdown", outside);
+        else document.removeEventListener("pointerdown", outside);
+    });
+    return box;
 }
 
 /** Sets a text, if it is another one: what is selected and read aloud stays. */
@@ -30,8 +72,40 @@ export function facts(list, rows) {
     shown.forEach(([name, value, tone = ""], at) => {
         if (!list.children[2 * at]) list.append(h("dt"), h("dd"));
         say(list.children[2 * at], name);
-        say(list.children[2 * at + 1], String(value), tone);
+        say(list.children[2 * at + 1], String(value ?? "–"), tone);
     });
+}
+
+/** Writes `[text, address, tone]` into a list, and keeps the items that are as they were. */
+export function items(list, rows) {
+    while (list.children.length > rows.length) list.lastElementChild.remove();
+    rows.forEach(([text, href = "", tone = ""], at) => {
+        if (!list.children[at]) list.append(h("li"));
+        const item = list.children[at];
+        const tag = href ? "A" : "SPAN";
+        if (item.firstElementChild?.tagName !== tag) item.replaceChildren(h(tag.toLowerCase()));
+        const child = item.firstElementChild;
+        if (href && child.getAttribute("href") !== href) child.setAttribute("href", href);
+        say(child, text, tone);
+    });
+}
+
+/** Offers values, and what is chosen even if it is not there any more. */
+export function options(select, none, values, chosen) {
+    const collator = new Intl.Collator("en", { numeric: true });
+    const wanted = ["", ...[...new Set(chosen ? [...values, chosen] : values)].sort(collator.compare)];
+    const there = [...select.options].map((option) => option.value);
+    if (there.length !== wanted.length || there.some((value, at) => value !== wanted[at])) {
+        select.replaceChildren(...wanted.map((value) => h("option", { value }, value || none)));
+    }
+    select.value = chosen;
+}
+
+/** Gives a text to the browser as a file. */
+export function download(name, type, text) {
+    const url = URL.createObjectURL(new Blob([text], { type }));
+    h("a", { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
 const MOST_TOASTS = 5;
@@ -40,114 +114,8 @@ const MOST_TOASTS = 5;
 export function toast(text, bad = false) {
     const place = document.getElementById("toasts");
     const shown = h("div", { class: bad ? "toast bad" : "toast", role: bad ? "alert" : null }, h("span", {}, text));
-    shown.append(button("✕", () => shown.remove(), { "aria-label": "Close the message" }));
+    shown.append(button("✕", () => shown.remove(), { "aria-label": "Close the message", class: "plain" }));
     place.append(shown);
     while (place.children.length > MOST_TOASTS) place.firstElementChild.remove();
     setTimeout(() => shown.remove(), bad ? 20000 : 6000);
-}
-
-let names = 0;
-
-/** Opens a dialog; the result is what `close` is called with, null if it is left. */
-function open(title, fill) {
-    return new Promise((resolve) => {
-        names += 1;
-        const heading = h("h2", { id: `dialog-${names}` }, title);
-        const dialog = h("dialog", { "aria-labelledby": heading.id }, heading);
-        let result = null;
-        const close = (value) => {
-            result = value;
-            dialog.close();
-        };
-        dialog.addEventListener("close", () => {
-            dialog.remove();
-            resolve(result);
-        });
-        fill(dialog, close);
-        document.body.append(dialog);
-        dialog.showModal();
-    });
-}
-
-/** Asks whether something is to be done. `lines` say what it means. */
-export function confirm(title, lines, { act = "OK", danger = false } = {}) {
-    return open(title, (dialog, close) => {
-        const list = h("div", { class: "list" }, ...lines.map((line) => h("p", {}, line)));
-        dialog.append(
-            list,
-            h(
-                "div",
-                { class: "bar" },
-                button("Cancel", () => close(null), { autofocus: danger }),
-                button(act, () => close(true), { class: danger ? "danger" : "main", autofocus: !danger }),
-            ),
-        );
-    });
-}
-
-/** Lets choose one of `[label, value]`. */
-export function choose(title, choices) {
-    return open(title, (dialog, close) => {
-        const buttons = choices.map(([label, value]) => button(label, () => close(value)));
-        dialog.append(
-            h("div", { class: "choices" }, ...buttons),
-            h("div", { class: "bar" }, button("Cancel", () => close(null))),
-        );
-    });
-}
-
-/**
- * A form. `fields` are `{ name, label, kind, value, required, hint, choices }`; `act` gets their values, and the dialog stays
- * open with what it throws. What was typed is gone with the dialog.
- */
-export function form(title, fields, act, label = "Save") {
-    return open(title, (dialog, close) => {
-        const inputs = fields.map((field) => [field, input(field)]);
-        const error = h("p", { class: "bad", role: "alert" });
-        const save = h("button", { type: "submit", class: "main" }, label);
-        const submit = async (event) => {
-            event.preventDefault();
-            const values = {};
-            for (const [field, element] of inputs) {
-                values[field.name] = field.kind === "flag" ? element.checked : element.value;
-            }
-            save.disabled = true;
-            try {
-                await act(values);
-                close(values);
-            } catch (cause) {
-                say(error, cause.message, "bad");
-            }
-            save.disabled = false;
-        };
-        const rows = inputs.map(([field, element]) => {
-            const hint = field.hint ? h("small", { class: "note" }, field.hint) : null;
-            return field.kind === "flag"
-                ? h("label", { class: "flag" }, element, field.label, hint)
-                : h("label", {}, field.label, element, hint);
-        });
-        const bar = h("div", { class: "bar" }, button("Cancel", () => close(null)), save);
-        dialog.append(h("form", { autocomplete: "off", on: { submit } }, ...rows, error, bar));
-        // Nothing typed outlives the dialog.
-        dialog.addEventListener("close", () => inputs.forEach(([, element]) => (element.value = "")));
-    });
-}
-
-function input({ kind = "text", value, required, choices, ...rest }) {
-    if (kind === "choice") {
-        const options = choices.map(([of, label]) => h("option", { value: of, selected: of === value }, label));
-        return h("select", {}, ...options);
-    }
-    if (kind === "flag") return h("input", { type: "checkbox", checked: Boolean(value) });
-    const shared = { required: Boolean(required), readonly: Boolean(rest.fixed), spellcheck: "false" };
-    if (kind === "lines") {
-        const area = h("textarea", { rows: "3", ...shared });
-        area.value = value ?? "";
-        return area;
-    }
-    const secret = kind === "secret";
-    const type = secret ? "password" : kind;
-    const element = h("input", { type, autocomplete: secret ? "new-password" : "off", min: rest.min, ...shared });
-    element.value = value ?? "";
-    return element;
 }

@@ -74,7 +74,19 @@ export function fixed(bits) {
     return `${number(hundredths / 100n)}.${String(hundredths % 100n).padStart(2, "0")}`;
 }
 
-/** A time of day on this machine. */
-export function clock(time) {
-    return new Date(time).toLocaleTimeString([], { hour12: false });
+/** A time of day on this machine, with the date where it is another day than `now`; `coarse` without seconds. */
+export function clock(time, coarse = false, now = Date.now()) {
+    const at = new Date(time);
+    if (Number.isNaN(at.getTime())) return NONE;
+    const digits = (value) => String(value).padStart(2, "0");
+    const parts = [at.getHours(), at.getMinutes(), ...(coarse ? [] : [at.getSeconds()])].map(digits).join(":");
+    const same = new Date(now).toDateString() === at.toDateString();
+    return same ? parts : `${at.getFullYear()}-${digits(at.getMonth() + 1)}-${digits(at.getDate())} ${parts}`;
+}
+
+/** How fast something rises. */
+export function pace(perSecond) {
+    if (perSecond === null || perSecond === undefined) return NONE;
+    if (perSecond === 0) return "0 /s";
+    return perSecond >= 1 ? `${perSecond.toFixed(1)} /s` : `${(perSecond * 60).toFixed(1)} /min`;
 }

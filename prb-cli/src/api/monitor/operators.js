@@ -1,40 +1,49 @@
 // Who signs for the pools.
 
-import { get } from "./api.js";
-import { button, h, toast } from "./dom.js";
+import { ask, get } from "./api.js";
+import { bar, button, h, space, toast } from "./dom.js";
 import { pha } from "./format.js";
-import { operator } from "./forms.js";
+import { operator, remove } from "./forms.js";
 import { Grid } from "./grid.js";
 
-export function operators(main, _route, again) {
+/** Columns of operators, for each page that lists them. */
+export const COLUMNS = [
+    { title: "Name", value: (row) => row.name, width: 16 },
+    { title: "Account", value: (row) => row.address, width: 40, less: true },
+    { title: "On behalf of", value: (row) => row.proxied_address, width: 24, less: true },
+    { title: "Pools", value: (row) => row.pools.length, cell: (row) => row.pools.join(", "), width: 10 },
+    { title: "Fees paid", number: true, value: (row) => Number(row.fees_paid), cell: (row) => pha(row.fees_paid), width: 18 },
+];
+
+export function operators(main, _where, again) {
     const saved = (message) => {
         toast(message);
         again();
     };
-    const name = { title: "Name", value: (row) => row.name };
+    const away = (row) => {
+        const lines = row.pools.length
+            ? [`It signs for ${row.pools.length === 1 ? "pool" : "pools"} ${row.pools.join(", ")}: give them another operator first.`]
+            : [];
+        const act = () => ask("DELETE", `v1/operators/${encodeURIComponent(row.name)}`);
+        return remove(`operator ${row.name}`, [...lines, "Its sealed secret is deleted here. Keep your own copy of it."], act, saved);
+    };
     const grid = new Grid({
+        name: "operators",
         label: "Operators",
         none: "There are no operators. Set one for a pool.",
         key: (row) => row.name,
-        order: { column: name, down: false },
-        columns: [
-            name,
-            { title: "Account", value: (row) => row.address },
-            { title: "On behalf of", value: (row) => row.proxied_address },
-            { title: "Pools", value: (row) => row.pools.length, cell: (row) => row.pools.join(", ") },
-            { title: "Fees paid", number: true, value: (row) => Number(row.fees_paid), cell: (row) => pha(row.fees_paid) },
-        ],
+        order: { column: COLUMNS[0], down: false },
+        columns: [...COLUMNS, { title: "Actions", buttons: [["Remove", away]], width: 10 }],
     });
     main.append(
-        h("h1", {}, "Operators"),
-        h(
-            "div",
-            { class: "bar" },
-            h("span", { class: "note" }, "Pools with one key share an operator. One that no pool uses is removed with: prb operator remove NAME"),
-            h("span", { class: "space" }),
-            button("Set a pool's operator", () => operator(undefined, saved)),
+        bar(
+            h("h1", {}, "Operators"),
+            h("span", { class: "note" }, "Pools with one key share an operator."),
+            space(),
+            ...grid.tools,
+            button("Set a pool's operator", () => operator(undefined, saved), { class: "main", "data-add": "operator" }),
         ),
         grid.element,
     );
-    return { load: () => get("v1/operators"), show: (answer) => grid.show(answer.operators), end: () => grid.end() };
+    return { load: () => get("v1/operators"), show: (answer) => grid.show(answer.operators), heard: { inventory: null }, end: () => grid.end() };
 }

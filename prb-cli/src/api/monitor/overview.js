@@ -1,16 +1,18 @@
 // How everything is, for one look.
 
-import { get } from "./api.js";
-import { facts, h, say } from "./dom.js";
-import { number, pha, short } from "./format.js";
+import { get, link } from "./api.js";
+import { bar, card, facts, h, items, say } from "./dom.js";
+import { number } from "./format.js";
 import { Grid } from "./grid.js";
 import { compare } from "./list.js";
+import { COLUMNS as OPERATORS } from "./operators.js";
 
 const STREAMS = [
     ["relay", "Relay chain headers", "relay"],
     ["para", "Parachain headers", "para"],
     ["changes", "Storage changes", "para"],
 ];
+const BEHIND = 100;
 
 /** Rows of the heights: what is stored, what is finalized, and what is left between. */
 export function heights({ heights, finalized }) {
@@ -22,112 +24,89 @@ export function heights({ heights, finalized }) {
     });
 }
 
+function toGo({ left }) {
+    if (left === null) return { text: null };
+    return { text: left === 0 ? "at the tip" : number(left), tone: left > BEHIND ? "warn" : "good" };
+}
+
+const CHAINS = [
+    { title: "Stream", value: (row) => row.name, width: 18 },
+    { title: "Stored to", number: true, value: (row) => row.last, cell: (row) => number(row.last), width: 10 },
+    { title: "Finalized", number: true, value: (row) => row.head, cell: (row) => number(row.head), width: 10 },
+    { title: "Left", number: true, value: (row) => row.left, cell: toGo, width: 8 },
+    { title: "From", number: true, less: true, value: (row) => row.first, cell: (row) => number(row.first), width: 10 },
+];
+
+const SOURCES = [
+    { title: "Source", value: (row) => row.name, width: 22 },
+    { title: "Chain", value: (row) => row.chain ?? "both", width: 5 },
+    { title: "Height", number: true, value: (row) => row.height, cell: (row) => number(row.height), width: 10 },
+    {
+        title: "State",
+        width: 24,
+        value: (row) => row.trouble ?? (row.in_use ? "in use" : "in reserve"),
+        cell: (row) =>
+            row.trouble ? { text: row.trouble, tone: "state bad" } : { text: row.in_use ? "in use" : "in reserve", tone: row.in_use ? "state good" : "state note" },
+    },
+];
+
 export function overview(main) {
     const ready = h("p");
     const reasons = h("ul", { class: "plain" });
-    const about = h("dl");
-    const blocks = new Grid({
-        label: "Heights",
-        key: (row) => row.name,
-        columns: [
-            { title: "Stream", cell: (row) => row.name },
-            { title: "Stored to", number: true, cell: (row) => number(row.last) },
-            { title: "Finalized", number: true, cell: (row) => number(row.head) },
-            { title: "Left", number: true, cell: (row) => ({ text: number(row.left), tone: row.left > 100 ? "warn" : "" }) },
-            { title: "From", number: true, less: true, cell: (row) => number(row.first) },
-        ],
-    });
-    const sources = new Grid({
-        label: "Sources of data",
-        none: "No source is asked yet.",
-        key: (row) => `${row.chain} ${row.name}`,
-        columns: [
-            { title: "Source", cell: (row) => row.name },
-            { title: "Chain", cell: (row) => row.chain ?? "both" },
-            { title: "Height", number: true, cell: (row) => number(row.height) },
-            {
-                title: "State",
-                cell: (row) =>
-                    row.trouble ? { text: row.trouble, tone: "bad" } : { text: row.in_use ? "in use" : "in reserve", tone: "good" },
-            },
-        ],
-    });
-    const stages = h("ul", { class: "plain" });
-    const paid = h("dl");
-    const accounts = new Grid({
-        label: "Accounts",
-        none: "There are no operators; set one for a pool.",
-        key: (row) => row.name,
-        columns: [
-            { title: "Operator", value: (row) => row.name },
-            { title: "Account", cell: (row) => ({ text: short(row.address), title: row.address }) },
-            { title: "For", cell: (row) => ({ text: short(row.proxied_address), title: row.proxied_address ?? "itself" }) },
-            { title: "Pools", cell: (row) => row.pools.join(", ") },
-            { title: "Fees paid", number: true, value: (row) => Number(row.fees_paid), cell: (row) => pha(row.fees_paid) },
-        ],
-    });
+    const [about, paid] = [h("dl"), h("dl")];
+    const stages = h("ul", { class: "plain tally" });
+    const blocks = new Grid({ label: "Heights", key: (row) => row.name, columns: CHAINS });
+    const sources = new Grid({ label: "Sources of data", none: "No source is asked yet.", key: (row) => `${row.chain} ${row.name}`, columns: SOURCES });
+    const accounts = new Grid({ label: "Accounts", none: "There are no operators; set one for a pool.", key: (row) => row.name, columns: OPERATORS });
     main.append(
-        h("h1", {}, "Overview"),
+        bar(h("h1", {}, "Overview")),
         h(
             "div",
             { class: "cards" },
-            h("section", { class: "card" }, h("h2", {}, "State"), ready, reasons, about),
-            h("section", { class: "card" }, h("h2", {}, "Workers by stage"), stages),
-            h("section", { class: "card" }, h("h2", {}, "Transactions"), paid),
-            h("section", { class: "card wide" }, h("h2", {}, "Chains"), blocks.element),
-            h("section", { class: "card wide" }, h("h2", {}, "Sources"), sources.element),
-            h("section", { class: "card wide" }, h("h2", {}, "Accounts"), accounts.element),
+            card("State", ready, reasons, about),
+            card("Workers by stage", stages),
+            card("Transactions", paid, h("p", {}, h("a", { href: link("transactions") }, "All transactions"))),
         ),
+        h(
+            "div",
+            { class: "cards wide" },
+            card("Chains", blocks.element),
+            card("Sources", sources.element),
+        ),
+        card("Accounts", accounts.element),
     );
 
-    function show([seen, { operators }]) {
-        say(ready, seen.ready ? "Ready: everything gets on" : "Not ready", seen.ready ? "good" : "bad");
-        list(reasons, seen.reasons.map((text) => [text, "", text]));
+    function see(seen) {
+        say(ready, seen.ready ? "Ready: everything gets on" : "Not ready", seen.ready ? "state good" : "state bad");
+        items(reasons, seen.reasons.map((text) => [text]));
         facts(about, [
             ["Version", seen.version],
-            ["Chains", seen.parachain === null ? "–" : seen.parachain ? "relay chain and parachain" : "one chain"],
+            ["Chains", seen.parachain === null ? null : seen.parachain ? "relay chain and parachain" : "one chain"],
         ]);
         blocks.show(heights(seen).filter((row) => row.name !== STREAMS[0][1] || seen.parachain !== false));
         sources.show(seen.sources);
-        accounts.show([...operators].sort((a, b) => compare(a.name, b.name)));
         const { total, in_trouble, stages: counts } = seen.workers;
-        const rows = Object.entries(counts).map(([stage, count]) => [
-            `${stage}: ${number(count)}`,
-            `#/workers?state=${encodeURIComponent(stage)}`,
-            stage,
-        ]);
-        const all = [`All: ${number(total)}`, "#/workers", "all"];
-        const trouble = [`In trouble: ${number(in_trouble)}`, "#/workers?trouble=1", "trouble"];
-        list(stages, [all, ...(in_trouble ? [trouble] : []), ...rows]);
+        const rows = Object.entries(counts).map(([stage, count]) => [`${number(count)} ${stage}`, link("workers", "", { state: stage })]);
+        const trouble = [`${number(in_trouble)} in trouble`, link("workers", "", { trouble: true }), "bad"];
+        items(stages, [[`${number(total)} in all`, link("workers")], ...(in_trouble ? [trouble] : []), ...rows]);
         const sent = seen.transactions;
-        facts(
-            paid,
-            sent === null
-                ? [["Made by", "prb trade"]]
-                : [
-                      ["Sending", sent.paused ? "paused" : "on", sent.paused ? "warn" : "good"],
-                      ...Object.entries(sent.states).map(([state, count]) => [state, number(count)]),
-                  ],
-        );
+        facts(paid, sent === null ? [["Made by", "prb trade"]] : ofTransactions(sent));
+    }
+
+    function show([seen, operators]) {
+        see(seen);
+        accounts.show([...operators.operators].sort((a, b) => compare(a.name, b.name)));
     }
 
     return {
         load: () => Promise.all([get("v1/overview"), get("v1/operators")]),
         show,
+        heard: { overview: see, inventory: null },
         end: () => [blocks, sources, accounts].forEach((grid) => grid.end()),
     };
 }
 
-/** Writes `[text, address, key]` into a list, and keeps the items that are as they were. */
-function list(element, rows) {
-    while (element.children.length > rows.length) element.lastElementChild.remove();
-    rows.forEach(([text, href], at) => {
-        let item = element.children[at];
-        const tag = href ? "A" : "SPAN";
-        if (!item) element.append((item = h("li")));
-        if (item.firstElementChild?.tagName !== tag) item.replaceChildren(h(tag.toLowerCase()));
-        const child = item.firstElementChild;
-        if (href) child.setAttribute("href", href);
-        say(child, text);
-    });
+function ofTransactions({ paused, states }) {
+    const counts = Object.entries(states).map(([state, count]) => [state, number(count)]);
+    return [["Sending", paused ? "paused" : "on", paused ? "state warn" : "state good"], ...counts];
 }

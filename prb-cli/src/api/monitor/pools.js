@@ -1,10 +1,11 @@
 // Pools of the inventory.
 
-import { get } from "./api.js";
-import { button, h, toast } from "./dom.js";
+import { config, get, link } from "./api.js";
+import { bar, button, h, space, toast } from "./dom.js";
 import { number } from "./format.js";
-import { operator, pool, remove } from "./forms.js";
+import { operator, pool, remove, worker } from "./forms.js";
 import { Grid } from "./grid.js";
+import { exporting, importing } from "./inventory.js";
 
 /** How a pool is, in a word. */
 function standing(row) {
@@ -12,45 +13,67 @@ function standing(row) {
     return row.sync_only ? "sync only" : "enabled";
 }
 
-export function pools(main, _route, again) {
+export function pools(main, _where, again) {
     const saved = (message) => {
         toast(message);
         again();
     };
-    const away = (row) =>
-        remove("RemovePool", `pool ${row.pid}`, { pid: row.pid }, ["A pool with workers is not removed."], saved);
-    const pid = { title: "Pid", number: true, value: (row) => row.pid };
+    const away = (row) => {
+        const has = row.workers ? [`It has ${number(row.workers)} workers: a pool with workers is not removed.`] : [];
+        const lines = [...has, "It is forgotten here. On chain it is left as it is."];
+        return remove(`pool ${row.pid}`, lines, () => config("RemovePool", { pid: row.pid }), saved);
+    };
+    const pid = { title: "Pid", number: true, width: 7, value: (row) => row.pid };
     const grid = new Grid({
+        name: "pools",
         label: "Pools",
         none: "There are no pools. Add the first one.",
         key: (row) => row.id,
         order: { column: pid, down: false },
         columns: [
             pid,
-            { title: "Name", value: (row) => row.name },
-            { title: "Operator", value: (row) => row.operator, cell: (row) => ({ text: row.operator ?? "none", tone: row.operator ? "" : "warn" }) },
+            { title: "Name", value: (row) => row.name, width: 18 },
+            {
+                title: "Operator",
+                value: (row) => row.operator,
+                cell: (row) => ({ text: row.operator ?? "none: nothing is signed", tone: row.operator ? "" : "state warn" }),
+                width: 22,
+            },
             {
                 title: "Workers",
                 number: true,
                 value: (row) => row.workers,
-                cell: (row) => ({ text: number(row.workers), href: `#/workers?pool=${row.pid}` }),
+                cell: (row) => ({ text: number(row.workers), href: link("workers", "", { pool: row.pid }) }),
             },
-            { title: "State", value: standing, cell: (row) => ({ text: standing(row), tone: row.enabled ? "good" : "note" }) },
-            { title: "UUID", less: true, value: (row) => row.id },
+            {
+                title: "State",
+                value: standing,
+                cell: (row) => ({ text: standing(row), tone: row.enabled ? "state good" : "state note" }),
+                width: 12,
+            },
+            { title: "UUID", rare: true, value: (row) => row.id, width: 36 },
             {
                 title: "Actions",
+                width: 38,
                 buttons: [
                     ["Edit", (row) => pool(row, saved)],
                     ["Operator", (row) => operator(row.pid, saved)],
+                    ["Add worker", (row) => worker(null, saved, row.pid)],
                     ["Remove", away],
                 ],
             },
         ],
     });
     main.append(
-        h("h1", {}, "Pools"),
-        h("div", { class: "bar" }, h("span", { class: "space" }), button("Add a pool", () => pool(null, saved))),
+        bar(
+            h("h1", {}, "Pools"),
+            space(),
+            ...grid.tools,
+            button("Import", () => importing(again), { "data-tool": "import" }),
+            exporting(),
+            button("Add a pool", () => pool(null, saved), { class: "main", "data-add": "pool" }),
+        ),
         grid.element,
     );
-    return { load: () => get("v1/pools"), show: (answer) => grid.show(answer.pools), end: () => grid.end() };
+    return { load: () => get("v1/pools"), show: (answer) => grid.show(answer.pools), heard: { inventory: null }, end: () => grid.end() };
 }

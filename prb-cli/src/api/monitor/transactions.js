@@ -1,46 +1,62 @@
 // Transactions: what is under way, and what came of the others.
 
-import { get, post } from "./api.js";
-import { button, confirm, h, say, toast } from "./dom.js";
-import { ago, number, short } from "./format.js";
-import { Grid } from "./grid.js";
+import { get, link, post } from "./api.js";
+import { confirm } from "./dialog.js";
+import { bar, button, h, options, say, space, toast } from "./dom.js";
+import { number } from "./format.js";
+import { STATES, table } from "./outcomes.js";
 
 const ROWS = 100;
-const STATES = ["done", "failed", "rejected", "expired", "unknown", "sent", "waiting"];
-const TONES = { done: "good", failed: "bad", rejected: "bad", expired: "warn", unknown: "warn" };
 
-/** When a transaction came to where it stands. */
-export function at(row) {
-    return row.ended ?? row.sent ?? row.accepted;
+/** How sending stands, and its colour. */
+function standing({ paused, queue }) {
+    if (queue) return queue.trouble ? [`${queue.trouble}; ${queue.ended}`, "state warn"] : [`The trader ${queue.trader} is at work; ${queue.ended}`, "state good"];
+    return paused ? ["Paused: nothing is sent", "state warn"] : ["Transactions are sent", "state good"];
 }
 
-function table(label, none) {
-    const columns = [
-        { title: "When", value: at, cell: (row) => ({ text: ago(at(row), Date.now()), title: at(row) ?? "" }) },
-        { title: "State", value: (row) => row.state, cell: (row) => ({ text: row.state, tone: TONES[row.state] ?? "" }) },
-        { title: "Details", buttons: [["Show", details]] },
-        { title: "Pool", number: true, value: (row) => row.pool },
-        { title: "What", value: (row) => row.description },
-        { title: "Outcome", value: (row) => row.message },
-        { title: "Extrinsic", less: true, cell: (row) => ({ text: short(row.extrinsic), title: row.extrinsic ?? "" }) },
-        { title: "Id", less: true, value: (row) => row.id },
-    ];
-    return new Grid({ label, none, key: (row) => row.id, columns });
-}
-
-function details(row) {
-    const lines = ["state", "pool", "description", "message", "accepted", "sent", "ended", "extrinsic"];
-    const told = lines.filter((key) => row[key] !== null).map((key) => `${key}: ${row[key]}`);
-    return confirm(`Transaction ${row.id}`, told, { act: "Close" });
-}
-
-export function transactions(main, _route, again) {
+export function transactions(main, { query }, again) {
+    const filter = { state: query.get("state") ?? "", pool: query.get("pool") ?? "" };
     let paused = false;
     let offset = 0;
-    const open = table("Transactions under way", "Nothing is under way.");
-    const past = table("Transactions", "There are none.");
+    const running = table("transactions-sent", "Transactions under way", "Nothing is under way.");
+    const queue = table("transactions-waiting", "Transactions that wait", "Nothing waits.");
+    const past = table("transactions", "Transactions", "There are none.");
+    const [ofRunning, ofQueue] = [h("span", { class: "count" }), h("span", { class: "count" })];
     const stand = h("span", { role: "status" });
-    const change = async () => {
+    const toggle = button("Pause", () => change(), { "data-tool": "pause" });
+    toggle.hidden = true;
+    const state = h("select", { "aria-label": "State", "data-filter": "state" });
+    const pool = h("select", { "aria-label": "Pool", "data-filter": "pool" });
+    const newer = button("Newer", () => turn(-ROWS));
+    const older = button("Older", () => turn(ROWS));
+    const place = h("span", { class: "note" });
+    for (const [key, select] of Object.entries({ state, pool })) {
+        select.addEventListener("change", () => {
+            filter[key] = select.value;
+            offset = 0;
+            history.replaceState(null, "", link("transactions", "", filter));
+            again();
+        });
+    }
+    options(state, "All states", STATES, filter.state);
+    options(pool, "All pools", [], filter.pool);
+    main.append(
+        bar(h("h1", {}, "Transactions"), stand, space(), toggle),
+        h("h2", {}, "Under way ", ofRunning),
+        running.element,
+        h("h2", {}, "Queue ", ofQueue),
+        queue.element,
+        h("h2", {}, "All, the newest first"),
+        bar(state, pool, newer, older, place, space(), ...past.tools),
+        past.element,
+    );
+
+    function turn(by) {
+        offset = Math.max(0, offset + by);
+        again();
+    }
+
+    async function change() {
         const verb = paused ? "resume" : "pause";
         const means = paused ? "What waits is sent." : "Nothing is sent until it is resumed, also after a restart. Workers stop getting on.";
         if (!(await confirm(paused ? "Send transactions again?" : "Pause transactions?", [means], { act: paused ? "Resume" : "Pause" }))) return;
@@ -51,43 +67,17 @@ export function transactions(main, _route, again) {
             toast(error.message, true);
         }
         again();
-    };
-    const toggle = button("Pause", change);
-    toggle.hidden = true;
-    const state = h(
-        "select",
-        { "aria-label": "State" },
-        h("option", { value: "" }, "All states"),
-        ...STATES.map((name) => h("option", { value: name }, name)),
-    );
-    const turn = (by) => {
-        offset = Math.max(0, offset + by);
-        again();
-    };
-    const newer = button("Newer", () => turn(-ROWS));
-    const older = button("Older", () => turn(ROWS));
-    const place = h("span", { class: "note" });
-    state.addEventListener("change", () => {
-        offset = 0;
-        again();
-    });
-    main.append(
-        h("h1", {}, "Transactions"),
-        h("div", { class: "bar" }, stand, toggle),
-        h("h2", {}, "Under way"),
-        open.element,
-        h("h2", {}, "All, the newest first"),
-        h("div", { class: "bar" }, state, newer, older, place),
-        past.element,
-    );
+    }
 
     const load = async () => {
-        const query = new URLSearchParams({ offset, limit: ROWS, ...(state.value ? { state: state.value } : {}) });
+        const wanted = Object.entries(filter).filter(([, value]) => value);
+        const asked = new URLSearchParams([["offset", offset], ["limit", ROWS], ...wanted]);
+        const of = filter.pool ? `&pool=${encodeURIComponent(filter.pool)}` : "";
         try {
             return await Promise.all([
-                get("v1/transactions?state=sent&limit=1000"),
-                get("v1/transactions?state=waiting&limit=1000"),
-                get(`v1/transactions?${query}`),
+                get(`v1/transactions?state=sent&limit=1000${of}`),
+                get(`v1/transactions?state=waiting&limit=1000${of}`),
+                get(`v1/transactions?${asked}`),
             ]);
         } catch (error) {
             // Made by another process: its words say where they are.
@@ -100,22 +90,30 @@ export function transactions(main, _route, again) {
         if (typeof answer === "string") {
             say(stand, answer, "note");
             toggle.hidden = true;
-            open.show([]);
-            past.show([]);
+            [running, queue, past].forEach((grid) => grid.show([]));
             return;
         }
         const [sent, waiting, page] = answer;
         paused = page.paused;
-        toggle.hidden = false;
-        say(stand, paused ? "Paused: nothing is sent" : "Transactions are sent", paused ? "warn" : "good");
+        toggle.hidden = paused === null;
+        say(stand, ...standing(page));
         say(toggle, paused ? "Resume" : "Pause", "");
-        open.show([...sent.transactions, ...waiting.transactions]);
+        // A queue in Redis tells of those that the trader has, not how far they are.
+        const open = page.transactions.filter((row) => row.state === "open");
+        running.show([...sent.transactions, ...open]);
+        queue.show(waiting.transactions);
         past.show(page.transactions);
+        say(ofRunning, number(sent.total + open.length), "count");
+        say(ofQueue, number(waiting.total), "count");
+        const there = [...pool.options].map((option) => option.value).filter(Boolean);
+        const pools = [...sent.transactions, ...waiting.transactions, ...page.transactions].map((row) => row.pool);
+        options(pool, "All pools", [...there, ...pools.filter((pid) => pid !== null).map(String)], filter.pool);
         newer.disabled = offset === 0;
         older.disabled = offset + ROWS >= page.total;
         const last = Math.min(offset + ROWS, page.total);
         say(place, page.total ? `${number(offset + 1)} to ${number(last)} of ${number(page.total)}` : "", "note");
     }
 
-    return { load, show, end: () => [open, past].forEach((grid) => grid.end()) };
+    const end = () => [running, queue, past].forEach((grid) => grid.end());
+    return { load, show, heard: { transactions: null }, end };
 }

@@ -1,103 +1,126 @@
 // All workers.
 
-import { workers as all } from "./api.js";
-import { button, h, say, toast } from "./dom.js";
-import { duration, number, short } from "./format.js";
-import { VERBS, act, order, worker as edit } from "./forms.js";
+import { link, workers as all } from "./api.js";
+import { bar, button, h, options, say, space, toast } from "./dom.js";
+import { isTroubled, isWanted, stage } from "./filter.js";
+import { ago, duration, number, short } from "./format.js";
+import { worker as edit } from "./forms.js";
 import { Grid } from "./grid.js";
-import { isTroubled, isWanted, stage } from "./list.js";
+import { exporting, importing } from "./inventory.js";
+import { act, orderButtons } from "./orders.js";
+import { merged } from "./stream.js";
 
-const CALM = ["Working", "Gatekeeper", "SyncOnly", "Disabled"];
+const CALM = ["Working", "Gatekeeper", "SyncOnly"];
+const BAD = ["Unresponsive", "InAnotherPool"];
 
 /** Colour of a worker's stage. */
 export function tone(worker) {
-    if (isTroubled(worker) || ["Unresponsive", "InAnotherPool"].includes(stage(worker))) return "bad";
-    if (!worker.enabled) return "note";
+    if (isTroubled(worker) || BAD.includes(stage(worker))) return "bad";
+    if (!worker.enabled || stage(worker) === "Disabled") return "note";
     return CALM.includes(stage(worker)) ? "good" : "warn";
 }
 
-/** A worker's stage, with why it does not get on. */
+/** A worker's stage, with why it does not get on or what it waits for. */
 export function standing(worker) {
-    return isTroubled(worker) ? `${stage(worker)}: ${worker.trouble}` : stage(worker);
+    const why = isTroubled(worker) ? worker.trouble : worker.waits;
+    return why ? `${stage(worker)}: ${why}` : stage(worker);
 }
 
+/** How far a worker is, in a word. */
+export function toGo(row) {
+    return row.at_tip ? "at the tip" : duration(row.eta_seconds);
+}
+
+const score = (row) => row.session?.p_init ?? row.initial_score;
+const height = (key) => ({ number: true, value: (row) => row.heights?.[key], cell: (row) => number(row.heights?.[key]) });
+const memory = (key) => ({ number: true, rare: true, value: (row) => row.memory?.[key], cell: (row) => megabytes(row.memory?.[key]) });
+const megabytes = (bytes) => (bytes === null || bytes === undefined ? "–" : `${number(Math.round(bytes / 2 ** 20))} MiB`);
+const units = (bits) => (/^\d+$/.test(bits ?? "") ? Number(BigInt(bits) >> 44n) / 2 ** 20 : null);
+const fixed = (key) => ({ number: true, rare: true, value: (row) => units(row.session?.[key]), cell: (row) => units(row.session?.[key])?.toFixed(2) });
+
 const COLUMNS = [
-    {
-        title: "Name",
-        value: (row) => row.name,
-        cell: (row) => ({ text: row.name, href: `#/worker/${encodeURIComponent(row.id)}` }),
-    },
-    { title: "Pool", number: true, value: (row) => row.pool },
-    { title: "Status", value: standing, cell: (row) => ({ text: standing(row), tone: tone(row) }) },
-    { title: "Session", value: (row) => row.session?.state },
+    { title: "Name", width: 16, value: (row) => row.name, cell: (row) => ({ text: row.name, href: link("worker", row.id) }) },
+    { title: "Pool", number: true, width: 5, value: (row) => row.pool },
+    { title: "Status", width: 30, value: standing, cell: (row) => ({ text: standing(row), tone: `state ${tone(row)}` }) },
+    { title: "Session", width: 16, value: (row) => row.session?.state },
+    { title: "Blocks", about: "Parachain blocks that it has taken", width: 10, ...height("blocks") },
+    { title: "Left", about: "Blocks to the tip", number: true, width: 8, value: (row) => row.blocks_left, cell: (row) => number(row.blocks_left) },
+    { title: "ETA", number: true, width: 9, value: (row) => (row.at_tip ? 0 : row.eta_seconds), cell: toGo },
+    { title: "Para", about: "Parachain headers that it has taken", less: true, width: 10, ...height("para") },
+    { title: "Relay", about: "Relay chain headers that it has taken", less: true, width: 10, ...height("relay") },
     {
         title: "Last message",
-        value: (row) => row.last_message?.at,
-        cell: (row) => ({ text: row.last_message?.text, title: row.last_message ? `${row.last_message.at} ${row.last_message.text}` : "" }),
-    },
-    { title: "Blocks", number: true, value: (row) => row.heights?.blocks, cell: (row) => number(row.heights?.blocks) },
-    { title: "Para", number: true, less: true, value: (row) => row.heights?.para, cell: (row) => number(row.heights?.para) },
-    { title: "Relay", number: true, less: true, value: (row) => row.heights?.relay, cell: (row) => number(row.heights?.relay) },
-    { title: "ETA", number: true, value: (row) => row.eta_seconds, cell: (row) => (row.at_tip ? "at the tip" : duration(row.eta_seconds)) },
-    { title: "P instant", number: true, less: true, value: (row) => row.session?.p_instant, cell: (row) => number(row.session?.p_instant) },
-    {
-        title: "P initial",
-        number: true,
+        width: 36,
         less: true,
-        value: (row) => row.session?.p_init ?? row.initial_score,
-        cell: (row) => number(row.session?.p_init ?? row.initial_score),
+        value: (row) => row.last_message?.text,
+        cell: ({ last_message: last }) => ({ text: last?.text, title: last ? `${last.text}\n${ago(last.at, Date.now())}, ${last.at}` : "" }),
     },
-    { title: "Key", less: true, value: (row) => row.public_key, cell: (row) => ({ text: short(row.public_key), title: row.public_key ?? "" }) },
-    { title: "Version", less: true, value: (row) => row.version },
-    { title: "UUID", less: true, value: (row) => row.id, cell: (row) => ({ text: short(row.id), title: row.id }) },
+    { title: "Tags", width: 14, less: true, value: (row) => (row.tags ?? []).join(", ") },
+    { title: "P instant", about: "Instant score", number: true, less: true, value: (row) => row.session?.p_instant, cell: (row) => number(row.session?.p_instant) },
+    { title: "P initial", about: "Initial score", number: true, less: true, value: score, cell: (row) => number(score(row)) },
+    { title: "V", ...fixed("v") },
+    { title: "Ve", ...fixed("ve") },
+    { title: "Reward", ...fixed("total_reward") },
+    { title: "Version", less: true, width: 9, value: (row) => row.version },
+    { title: "Revision", rare: true, width: 12, value: (row) => row.git_revision, cell: (row) => ({ text: short(row.git_revision), title: row.git_revision ?? "" }) },
+    { title: "Memory", about: "Memory used", ...memory("used"), rare: false, less: true },
+    { title: "Memory peak", ...memory("peak") },
+    { title: "Process peak", ...memory("process_peak") },
+    { title: "Key", less: true, width: 18, value: (row) => row.public_key, cell: (row) => ({ text: short(row.public_key), title: row.public_key ?? "" }) },
+    { title: "Endpoint", rare: true, width: 28, value: (row) => row.endpoint },
+    { title: "UUID", rare: true, width: 18, value: (row) => row.id, cell: (row) => ({ text: short(row.id), title: row.id }) },
 ];
 
 export function workers(main, { query }, again) {
-    const filter = { text: query.get("text") ?? "", state: query.get("state") ?? "", pool: query.get("pool") ?? "", trouble: query.has("trouble") };
-    let rows = [];
+    const filter = { text: "", state: "", pool: "", tag: "" };
+    for (const key of Object.keys(filter)) filter[key] = query.get(key) ?? "";
+    filter.trouble = query.has("trouble");
+    let rows = new Map();
+    let listed = [];
     const count = h("span", { class: "note", role: "status" });
-    const text = h("input", { type: "search", placeholder: "Name, key, message…", "aria-label": "Search" });
-    const state = h("select", { "aria-label": "Stage" });
-    const pool = h("select", { "aria-label": "Pool" });
-    const trouble = h("input", { type: "checkbox" });
+    const text = h("input", { type: "search", placeholder: "Search: name, key, message…", "aria-label": "Search" });
+    const select = (key, label) => h("select", { "aria-label": label, "data-filter": key, on: { change: ({ target }) => changed({ [key]: target.value }) } });
+    const [state, pool, tag] = [select("state", "Stage"), select("pool", "Pool"), select("tag", "Tag")];
+    const trouble = h("input", { type: "checkbox", on: { change: () => changed({ trouble: trouble.checked }) } });
     trouble.checked = filter.trouble;
     text.value = filter.text;
-    const orders = VERBS.map(([verb, label]) =>
-        button(label, () => order(verb, grid.selected(rows), again), { disabled: true }),
+    text.addEventListener("input", () => changed({ text: text.value }));
+    const [orders, placed] = orderButtons(() => grid.selected(listed), again);
+    const chosen = h(
+        "div",
+        { class: "bar chosen none", role: "group", "aria-label": "For those that are selected" },
+        h("strong", {}, "Selected:"),
+        ...placed,
+        button("Select none", () => grid.clear()),
     );
     const grid = new Grid({
+        name: "workers",
         label: "Workers",
         none: "No worker is like that.",
         key: (row) => row.id,
-        columns: [COLUMNS[0], { title: "Actions", less: true, buttons: [["Actions…", (row) => act(row, again)]] }, ...COLUMNS.slice(1)],
+        columns: [COLUMNS[0], ...COLUMNS.slice(1, 3), { title: "Actions", width: 11, buttons: [["Actions…", (row) => act(row, again)]] }, ...COLUMNS.slice(3)],
         order: { column: COLUMNS[0], down: false },
         select: (selected) => {
             for (const one of orders) one.disabled = selected === 0;
-            tally();
+            chosen.classList.toggle("none", selected === 0);
         },
+        changed: () => tally(),
     });
-    text.addEventListener("input", () => changed({ text: text.value }));
-    state.addEventListener("change", () => changed({ state: state.value }));
-    pool.addEventListener("change", () => changed({ pool: pool.value }));
-    trouble.addEventListener("change", () => changed({ trouble: trouble.checked }));
     const saved = (message) => {
         toast(message);
         again();
     };
     main.append(
-        h("h1", {}, "Workers"),
-        h(
-            "div",
-            { class: "bar" },
-            text,
-            state,
-            pool,
-            h("label", {}, trouble, " in trouble"),
+        bar(
+            h("h1", {}, "Workers"),
             count,
-            h("span", { class: "space" }),
-            button("Add a worker", () => edit(null, saved)),
+            space(),
+            button("Import", () => importing(again), { "data-tool": "import" }),
+            exporting(),
+            button("Add a worker", () => edit(null, saved), { class: "main", "data-add": "worker" }),
         ),
-        h("div", { class: "bar", role: "group", "aria-label": "For those that are selected" }, ...orders, button("Select none", () => grid.clear())),
+        bar(text, state, pool, tag, h("label", { class: "flag" }, trouble, "in trouble"), space(), ...grid.tools),
+        chosen,
         grid.element,
     );
 
@@ -106,33 +129,42 @@ export function workers(main, { query }, again) {
         const hidden = selected - grid.selected().length;
         const marked = selected ? `, ${number(selected)} selected` : "";
         const unseen = hidden ? `, ${number(hidden)} of them not listed` : "";
-        say(count, `${number(grid.rows.length)} of ${number(rows.length)}${marked}${unseen}`, "note");
+        say(count, `${number(grid.rows.length)} of ${number(rows.size)}${marked}${unseen}`, "note");
     }
 
     function changed(part) {
         Object.assign(filter, part);
         // The address tells what is shown, for a bookmark and the way back.
-        const told = Object.entries(filter).filter(([, value]) => value).map(([key, value]) => [key, value === true ? "1" : value]);
-        history.replaceState(null, "", `#/workers${told.length ? `?${new URLSearchParams(told)}` : ""}`);
-        grid.show(rows.filter((row) => isWanted(row, filter)), rows);
+        history.replaceState(null, "", link("workers", "", filter));
+        draw();
     }
 
-    function show(answer) {
-        rows = answer;
-        options(state, "All stages", rows.map(stage), filter.state);
-        options(pool, "All pools", rows.map((row) => String(row.pool)), filter.pool);
-        changed({});
+    function draw() {
+        grid.show(listed.filter((row) => isWanted(row, filter)), listed);
     }
 
-    return { load: all, show, end: () => grid.end() };
-}
+    function set(next) {
+        rows = next;
+        listed = [...rows.values()];
+        offer();
+        draw();
+    }
 
-/** Offers what there is, and what is chosen even if it is not there any more. */
-function options(select, none, values, chosen) {
-    const collator = new Intl.Collator("en", { numeric: true });
-    const wanted = ["", ...[...new Set(chosen ? [...values, chosen] : values)].sort(collator.compare)];
-    const there = [...select.options].map((option) => option.value);
-    if (there.join("\n") === wanted.join("\n")) return;
-    select.replaceChildren(...wanted.map((value) => h("option", { value }, value || none)));
-    select.value = chosen;
+    /** What there is to choose among. */
+    function offer() {
+        options(state, "All stages", listed.map(stage), filter.state);
+        options(pool, "All pools", listed.map((row) => String(row.pool)), filter.pool);
+        options(tag, "All tags", listed.flatMap((row) => row.tags ?? []), filter.tag);
+        tag.hidden = tag.options.length < 2;
+    }
+
+    offer();
+    grid.select(0);
+
+    return {
+        load: all,
+        show: (answer) => set(merged(rows, { all: true, workers: answer })),
+        heard: { workers: (news) => set(merged(rows, news)), inventory: null },
+        end: () => grid.end(),
+    };
 }
