@@ -33,6 +33,9 @@ pub struct Screen {
 pub const DESKTOP: Screen = Screen { name: "desktop", width: 1280, height: 800, phone: false };
 pub const PHONE: Screen = Screen { name: "phone", width: 390, height: 844, phone: true };
 
+/// Pages go on without these where there are none.
+const OPTIONAL: [&str; 5] = ["/v1/events", "/v1/managers", "/history", "/v1/workers/bulk", "/ptp/"];
+
 impl Browser {
     /// None, with a word about it, where there is no `chromedriver`; CI must have one.
     #[allow(clippy::print_stderr)]
@@ -97,7 +100,12 @@ impl Browser {
     /// What went wrong in the pages since this was asked last: what they threw, complained of, or could not load.
     pub async fn complaints(&self) -> Vec<String> {
         let entries = self.ask("se/log", &json!({ "type": "browser" })).await;
-        let bad = |entry: &&Value| entry["level"] == "SEVERE" || entry["level"] == "WARNING";
+        let is_optional =
+            |said: &str| said.contains("Failed to load") && OPTIONAL.iter().any(|path| said.contains(path));
+        let bad = |entry: &&Value| {
+            (entry["level"] == "SEVERE" || entry["level"] == "WARNING")
+                && !is_optional(entry["message"].as_str().unwrap_or_default())
+        };
         entries.as_array().unwrap().iter().filter(bad).map(Value::to_string).collect()
     }
 

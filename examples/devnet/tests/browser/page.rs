@@ -103,6 +103,13 @@ impl<'a> Monitor<'a> {
         field.send_keys(text).await.unwrap();
     }
 
+    /// Writes into the field with this name for those who hear the page.
+    pub async fn type_into(&self, name: &str, text: &str) {
+        let selector = format!("[aria-label='{name}']");
+        let field = self.browser.client.wait().for_element(Locator::Css(&selector)).await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
     /// The rows of a table that are drawn, in their order.
     pub async fn rows(&self, table: &str) -> Vec<Row> {
         let rows = self.script(ROWS, json!([table])).await;
@@ -149,7 +156,7 @@ pub fn tells(row: &Row, column: &str, text: &str) -> bool {
 const ROWS: &str = r"
     const table = [...document.querySelectorAll('table')].find((one) => one.getAttribute('aria-label') === arguments[0]);
     if (!table) return [];
-    const titles = [...table.tHead.rows[0].cells].map((cell) => cell.dataset.title ?? cell.textContent.trim());
+    const titles = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
     return [...table.querySelectorAll('tbody tr[aria-rowindex]')].map((row) =>
         Object.fromEntries(titles.map((title, at) => [title, row.cells[at]?.textContent ?? ''])));
 ";

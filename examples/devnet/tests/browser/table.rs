@@ -6,6 +6,7 @@ use crate::{
     page::{Monitor, tells},
     world::World,
 };
+use fantoccini::{Locator, key::Key};
 use prb_cli::inventory::{Change, WorkerRecord, WorkerSet};
 use prb_devnet::network;
 use serde_json::json;
@@ -30,8 +31,8 @@ async fn v2_f138_a_thousand_workers_are_filtered_and_ordered_at_once() {
     inventory.apply(&many).unwrap();
 
     let monitor = Monitor::open(&browser, bridge.monitor()).await;
-    monitor.script(WATCH, json!([])).await;
     monitor.go("workers", &worker(0)).await;
+    monitor.script(WATCH, json!([])).await;
     drawn(&monitor, "first").await;
 
     let table = Table { monitor: &monitor };
@@ -45,6 +46,12 @@ async fn v2_f138_a_thousand_workers_are_filtered_and_ordered_at_once() {
     assert!(tells(first, "Name", &worker(WORKERS - 1)), "{first:?}");
     table.does("turns it again", ORDER, &worker(0)).await;
 
+    select_all_that_are_found(&monitor, &table).await;
+    filter_by_columns(&monitor).await;
+    let longest = monitor.script("return window.longest", json!([])).await;
+    assert!(longest.as_f64().unwrap() < LONGEST, "the page did not answer for {longest} ms");
+    choose_columns(&monitor).await;
+
     // One that nobody can reach is seen to be in trouble, without a touch.
     let enabled = WorkerSet { enabled: Some(true), ..WorkerSet::default() };
     inventory.apply(&[Change::SetWorker(worker(3), enabled)]).unwrap();
@@ -52,11 +59,47 @@ async fn v2_f138_a_thousand_workers_are_filtered_and_ordered_at_once() {
     monitor.has_row("Workers", "one is in trouble", changed).await;
     monitor.browser.picture("workers-thousand-light-desktop").await;
 
-    let longest = monitor.script("return window.longest", json!([])).await;
-    assert!(longest.as_f64().unwrap() < LONGEST, "the page did not answer for {longest} ms");
     assert_eq!(browser.complaints().await, [""; 0]);
     drop(browser);
     bridge.stop().await;
+}
+
+async fn select_all_that_are_found(monitor: &Monitor<'_>, table: &Table<'_>) {
+    table.does("searches some", &typed("w-01"), &worker(100)).await;
+    monitor.click("//input[@aria-label='Select all that are listed']").await;
+    monitor.shows("100 of 1\u{202f}000, 100 selected").await;
+    table.does("shows all again", &typed(""), &worker(0)).await;
+    monitor.press("Restart").await;
+    monitor.dialog_opens("Restart: 100 workers").await;
+    monitor.shows("and 80 more").await;
+    monitor.press("Cancel").await;
+    monitor.dialog_closes().await;
+    monitor.press("Select none").await;
+}
+
+async fn filter_by_columns(monitor: &Monitor<'_>) {
+    monitor.press("Filter columns").await;
+    monitor.type_into("Filter Name", "w-07").await;
+    monitor.shows("100 of 1\u{202f}000").await;
+    monitor.type_into("Filter Pool", ">1").await;
+    monitor.shows("Nothing fits the filters.").await;
+    monitor.press("Filter columns").await;
+    monitor.shows("1\u{202f}000 of 1\u{202f}000").await;
+}
+
+/// Which columns there are and how wide they are is remembered.
+async fn choose_columns(monitor: &Monitor<'_>) {
+    let width = "return document.querySelector(\"th[data-column='Name']\").getBoundingClientRect().width";
+    let before = monitor.script(width, json!([])).await.as_f64().unwrap();
+    let handle = Locator::Css("[aria-label='Width of Name']");
+    let arrow = char::from(Key::Right).to_string();
+    monitor.browser.client.find(handle).await.unwrap().send_keys(&arrow.repeat(5)).await.unwrap();
+    monitor.click("//summary[normalize-space()='Columns']").await;
+    monitor.click("//details[@data-menu='columns']//label[normalize-space()='Pool']").await;
+    monitor.browser.client.refresh().await.unwrap();
+    monitor.has_row("Workers", "no pool is shown", |row| !row.contains_key("Pool")).await;
+    let after = monitor.script(width, json!([])).await.as_f64().unwrap();
+    assert!(after >= before + 40.0, "{before} pixels wide before, {after} now");
 }
 
 /// Turns the order by name.
@@ -84,7 +127,7 @@ fn listed(index: usize) -> WorkerRecord {
 /// Types into the search field.
 fn typed(text: &str) -> String {
     format!(
-        "const field = document.querySelector('input[type=search]'); field.value = '{text}'; \
+        "const field = document.querySelector('input[aria-label=Search]'); field.value = '{text}'; \
          field.dispatchEvent(new Event('input', {{ bubbles: true }}))"
     )
 }

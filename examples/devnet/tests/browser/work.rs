@@ -29,14 +29,14 @@ async fn v2_f070_v2_f073_a_worker_is_added_followed_to_work_and_restarted_in_a_b
 
     let heard = Heard::from_now(bridge.deployment().bridge());
     restart(&monitor).await;
-    until("it begins anew", async || heard.any(leaves_work)).await;
+    let begins_anew = async || heard.any(leaves_work) || last_message(&bridge).contains("it begins anew");
+    until("it begins anew", begins_anew).await;
     monitor.has_row("Workers", "it works again", works).await;
     bridge.world.until_working(bridge.deployment()).await;
 
     monitor.click(&format!("//table[@aria-label='Workers']//a[normalize-space()='{SPARE}']")).await;
     monitor.shows(&address).await;
-    until("its heights are plotted", async || monitor.count("main svg path, main svg polyline").await > 0)
-        .await;
+    until("its heights are plotted", async || monitor.count(PLOTTED).await >= 2).await;
 
     monitor.go("transactions", "done").await;
     for what in ["register", "start"] {
@@ -45,10 +45,14 @@ async fn v2_f070_v2_f073_a_worker_is_added_followed_to_work_and_restarted_in_a_b
     }
 
     look_at_everything(&monitor).await;
+    choose_colours(&monitor).await;
     assert_eq!(browser.complaints().await, [""; 0]);
     drop(browser);
     bridge.stop().await;
 }
+
+/// Lines of plots that go somewhere.
+const PLOTTED: &str = "main figure svg path[d*='L']";
 
 /// A bridge that knows one worker of pool 1. Pool 2 is Bob's, on chain alone; another worker runs at the address.
 async fn bridge_with_a_spare_worker() -> (Bridge, String) {
@@ -107,7 +111,14 @@ async fn restart(monitor: &Monitor<'_>) {
     monitor.browser.picture("confirm-light-desktop").await;
     monitor.press("Restart").await;
     monitor.dialog_closes().await;
-    monitor.shows("Restart: taken").await;
+    monitor.shows(&format!("Restart: taken for {SPARE}")).await;
+}
+
+/// The last message of the worker.
+fn last_message(bridge: &Bridge) -> String {
+    let status = bridge.deployment().bridge().workers_status();
+    let found = status.iter().find(|worker| worker.worker.name.as_str() == SPARE);
+    found.and_then(|worker| worker.last_message.as_ref()).map(|last| last.text.clone()).unwrap_or_default()
 }
 
 /// Whether the worker is not at work any more.
@@ -125,6 +136,7 @@ async fn look_at_everything(monitor: &Monitor<'_>) {
         ("pools", "second"),
         ("operators", "alice"),
         ("transactions", "done"),
+        ("peers", "Peers"),
     ];
     for (page, shown) in pages {
         monitor.go(page, shown).await;
@@ -151,6 +163,19 @@ async fn look_at_everything(monitor: &Monitor<'_>) {
         browser.look_at(DESKTOP).await;
     }
     browser.scheme("light").await;
+}
+
+/// What is chosen in the page wins over what the system prefers, also after the page was left.
+async fn choose_colours(monitor: &Monitor<'_>) {
+    monitor.browser.scheme("dark").await;
+    let back = async || brightness(&monitor.script(COLOUR, json!(["backgroundColor"])).await);
+    let dark = back().await;
+    monitor.click("//button[@id='theme']").await;
+    until("it is light", async || back().await > dark + 120.0).await;
+    monitor.browser.client.refresh().await.unwrap();
+    monitor.shows("Peers").await;
+    assert!(back().await > dark + 120.0, "what was chosen is forgotten");
+    monitor.browser.scheme("light").await;
 }
 
 /// How far the page reaches beyond the screen, pixels.
