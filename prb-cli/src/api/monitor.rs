@@ -99,6 +99,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         SCRIPT "grid.js",
         SCRIPT "heading.js",
         SCRIPT "inventory.js",
+        SCRIPT "kinds.js",
         SCRIPT "lifecycle.js",
         SCRIPT "list.js",
         SCRIPT "live.js",

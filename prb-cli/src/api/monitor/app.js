@@ -128,8 +128,9 @@ function title() {
 function stand(how) {
     failing = how.error ? how : null;
     main.classList.toggle("stale", Boolean(failing));
-    const state = failing ? ["not current", "bad"] : how.events ? ["live", "good"] : [`every ${duration((page?.every ?? 3000) / 1000)}`, "note"];
-    say(pulse, state[0], `state ${state[1]}`);
+    const often = `every ${duration((page?.every ?? 3000) / 1000)}`;
+    if (failing) say(pulse, "not current", "state bad");
+    else say(pulse, how.events ? "live" : often, how.events ? "state good" : "state note");
     tell();
     if (how.error?.status !== 401 || asked) return;
     asked = true;

@@ -9,6 +9,7 @@ const LEAST = 48;
 const MOST = 1200;
 const STEP = 16;
 const HALF = 184;
+const TYPED = "A part of it; >5, 1..9; !x is not x; - is not known";
 
 /** Width of a column in pixels: what was chosen, else its own in characters, on a small screen no more than half of it. */
 export function widthOf(column, chosen = {}, narrow = false) {
@@ -109,24 +110,33 @@ export class Columns {
             this.sort();
             this.ordered();
         };
-        const title = column.about ?? "";
-        return h("th", attributes, h("button", { type: "button", title, on: { click: act } }, column.title), this.handle(column, at));
+        const title = [column.about, "Shift and arrows: its width"].filter(Boolean).join(". ");
+        const keydown = (event) => event.shiftKey && this.press(event, column, at);
+        const button = h("button", { type: "button", title, on: { click: act, keydown } }, column.title);
+        return h("th", attributes, button, this.handle(column, at));
     }
 
-    /** What a column is made wider and narrower with: dragged, or by arrow keys. */
+    /** An arrow makes a column wider or narrower. */
+    press(event, column, at) {
+        const by = { ArrowLeft: -STEP, ArrowRight: STEP }[event.key];
+        if (!by) return;
+        event.preventDefault();
+        this.resize(column, at, this.width(column) + by);
+        this.keep();
+    }
+
+    resize(column, at, width) {
+        this.chosen.widths[column.title] = Math.round(Math.min(MOST, Math.max(LEAST, width)));
+        this.widen(at, this.width(column));
+        this.ordered();
+    }
+
+    /** What a column is dragged wider and narrower with; pressed twice it is as it was. */
     handle(column, at) {
-        const set = (width) => {
-            const wanted = Math.round(Math.min(MOST, Math.max(LEAST, width)));
-            this.chosen.widths[column.title] = wanted;
-            this.widen(at, wanted);
-            handle.setAttribute("aria-valuenow", wanted);
-            this.ordered();
-        };
-        const now = () => this.width(column);
         const down = (event) => {
             event.preventDefault();
             const [from, width] = [event.clientX, this.heads[at].getBoundingClientRect().width];
-            const move = ({ clientX }) => set(width + clientX - from);
+            const move = ({ clientX }) => this.resize(column, at, width + clientX - from);
             const up = () => {
                 handle.removeEventListener("pointermove", move);
                 this.keep();
@@ -135,29 +145,20 @@ export class Columns {
             handle.addEventListener("pointermove", move);
             handle.addEventListener("lostpointercapture", up, { once: true });
         };
-        const press = (event) => {
-            const by = { ArrowLeft: -STEP, ArrowRight: STEP }[event.key];
-            if (!by) return;
-            event.preventDefault();
-            set(now() + by);
-            this.keep();
-        };
         const reset = () => {
             delete this.chosen.widths[column.title];
             this.keep();
-            this.widen(at, now());
+            this.widen(at, this.width(column));
             this.ordered();
         };
+        // Not on the way of the Tab key: the titles have keys for it.
         const handle = h("span", {
             class: "handle",
             role: "separator",
-            tabindex: "0",
+            tabindex: "-1",
             "aria-orientation": "vertical",
             "aria-label": `Width of ${column.title}`,
-            "aria-valuenow": now(),
-            "aria-valuemin": LEAST,
-            "aria-valuemax": MOST,
-            on: { pointerdown: down, keydown: press, dblclick: reset },
+            on: { pointerdown: down, dblclick: reset, keydown: (event) => this.press(event, column, at) },
         });
         return handle;
     }
@@ -165,8 +166,8 @@ export class Columns {
     input(column) {
         if (!column.value) return null;
         const label = `Filter ${column.title}`;
-        const hint = column.number ? ">0, 1..9" : "";
-        const input = h("input", { type: "search", "aria-label": label, placeholder: hint, title: "A part of it; >5, 1..9; !x is not x; - is not known" });
+        const placeholder = column.number ? ">0, 1..9" : "";
+        const input = h("input", { type: "search", "aria-label": label, placeholder, title: TYPED });
         input.value = this.filters.get(column.title) ?? "";
         input.addEventListener("input", () => {
             if (input.value.trim()) this.filters.set(column.title, input.value);

@@ -150,7 +150,8 @@ export class Grid {
     draw() {
         const { columns } = this;
         const filters = columns.all.filter(({ title }) => columns.filters.has(title));
-        const isFit = (row) => filters.every((column) => fits(column.value(row), cellOf(column, row).text, columns.filters.get(column.title)));
+        const isFit = (row) =>
+            filters.every((column) => fits(column.value(row), cellOf(column, row).text, columns.filters.get(column.title)));
         this.rows = filters.length ? this.given.filter(isFit) : this.given;
         const { order } = columns;
         this.shown = order ? sorted(this.rows, order.column.value, order.down) : this.rows;

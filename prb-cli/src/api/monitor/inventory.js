@@ -10,6 +10,7 @@ const TYPES = { csv: "text/csv", yaml: "application/yaml", json: "application/js
 /** Largest text that the API takes, bytes. */
 const MOST = 2 << 20;
 const LISTED = 200;
+const MEANS = "What is in the inventory already is changed, what is not is added, nothing is removed. Secrets are no part of it.";
 
 const EXAMPLE = "name,endpoint,pool,stake\nrack1-01,http://10.0.0.17:8000,7,1500";
 
@@ -73,7 +74,7 @@ export function importing(done) {
             }
         };
         dialog.append(
-            h("p", { class: "note" }, "What is in the inventory already is changed, what is not is added, nothing is removed. Secrets are no part of it."),
+            h("p", { class: "note" }, MEANS),
             h("label", {}, "File", file),
             h("label", {}, "or text", area),
             h("label", {}, "Format", kind),

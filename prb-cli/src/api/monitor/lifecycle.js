@@ -1,11 +1,12 @@
 // A lifecycle manager of the network: its workers' status, its pools and workers.
 
-import { link, peer } from "./api.js";
+import { peer } from "./api.js";
 import { confirm, form } from "./dialog.js";
 import { bar, button, h, say, space, toast } from "./dom.js";
-import { number, pha, plainPha, planck, short } from "./format.js";
+import { number, pha, plainPha, planck } from "./format.js";
 import { Grid } from "./grid.js";
 import { head } from "./heading.js";
+import { counted, shortened, state } from "./kinds.js";
 
 const TABS = [["status", "Status"], ["pools", "Pools"], ["workers", "Workers"]];
 const TONES = { __proto__: null, S_ACTIVE: "good", S_SYNCHED: "good", S_ERROR: "bad", S_KICKED: "note", S_IDLE: "note" };
@@ -33,37 +34,44 @@ export function flat(row) {
     return { ...row, ...(row.worker ?? {}), session: of, runtime, memory, benchmark: of.benchmark ?? {} };
 }
 
-const words = (value) => (value === undefined || value === null ? null : String(value).replace(/^S_/, "").replaceAll("_", " ").toLowerCase());
-const digits = (key, of = (row) => row) => ({ number: true, value: (row) => numeric(of(row)?.[key]), cell: (row) => number(of(row)?.[key]) });
-const numeric = (value) => (value === undefined || value === null || value === "" || Number.isNaN(Number(value)) ? (value ?? null) : Number(value));
-const onOff = (key, yes, no) => ({ value: (row) => (row[key] ? yes : no), cell: (row) => ({ text: row[key] ? yes : no, tone: row[key] ? "state good" : "state note" }) });
+/** A state of v2 in words: `S_PRE_ACTIVE` is pre active. */
+const words = (value) => (value ? value.replace(/^S_/, "").replaceAll("_", " ").toLowerCase() : null);
+
+/** A number that may come as text. */
+const numeric = (value) => (value === "" || Number.isNaN(Number(value ?? NaN)) ? null : Number(value));
+
+const digits = (title, of, more = {}) => counted(title, (row) => numeric(of(row)), more);
 
 const NAME = { title: "Name", value: (row) => row.name, width: 16 };
-const PID = { title: "PID", ...digits("pid"), width: 6 };
+const PID = digits("PID", (row) => row.pid, { width: 6 });
 const ID = { title: "ID", value: (row) => row.uuid, width: 36, rare: true };
+const ENABLED = state("State", (row) => (row.enabled ? "enabled" : "disabled"), (row) => (row.enabled ? "good" : "note"), { width: 10 });
+const SYNC_ONLY = { title: "Sync only", value: (row) => (row.syncOnly ? "yes" : "no"), width: 10 };
+const LESS = { less: true };
+const RARE = { rare: true };
 
 const COLUMNS = {
     status: [
         NAME,
         PID,
-        { title: "Status", width: 14, value: (row) => words(row.status), cell: (row) => ({ text: words(row.status), tone: `state ${TONES[row.status] ?? "warn"}` }) },
+        state("Status", (row) => words(row.status), (row) => TONES[row.status] ?? "warn", { width: 14 }),
         { title: "On-chain state", width: 16, value: (row) => row.session.state },
         { title: "Last message", width: 40, less: true, value: (row) => row.lastMessage },
-        { title: "Block height", ...digits("paraBlockDispatchedTo"), width: 11 },
-        { title: "Header height", ...digits("paraHeaderSynchedTo"), width: 12 },
-        { title: "Parent header height", ...digits("parentHeaderSynchedTo"), width: 18 },
-        { title: "V", ...digits("v", (row) => row.session), less: true },
-        { title: "Ve", ...digits("ve", (row) => row.session), less: true },
-        { title: "P instant", ...digits("pInstant", (row) => row.benchmark), less: true },
-        { title: "P init", ...digits("pInit", (row) => row.benchmark), less: true },
+        digits("Block height", (row) => row.paraBlockDispatchedTo, { width: 12 }),
+        digits("Header height", (row) => row.paraHeaderSynchedTo, { width: 13 }),
+        digits("Parent header height", (row) => row.parentHeaderSynchedTo, { width: 20 }),
+        { title: "V", number: true, less: true, value: (row) => numeric(row.session.v) },
+        { title: "Ve", number: true, less: true, value: (row) => numeric(row.session.ve) },
+        digits("P instant", (row) => row.benchmark.pInstant, LESS),
+        digits("P init", (row) => row.benchmark.pInit, LESS),
         { title: "Minted", value: (row) => row.session.stats?.totalReward, width: 16, less: true },
         { title: "Runtime version", value: (row) => row.runtime.version, less: true },
-        { title: "Runtime revision", value: (row) => row.runtime.gitRevision, cell: (row) => short(row.runtime.gitRevision), rare: true },
-        { title: "Memory used", ...digits("rustUsed", (row) => row.memory), rare: true },
-        { title: "Memory peak", ...digits("rustPeakUsed", (row) => row.memory), rare: true },
-        { title: "Process peak", ...digits("totalPeakUsed", (row) => row.memory), rare: true },
-        { title: "Public key", value: (row) => row.publicKey, cell: (row) => ({ text: short(row.publicKey), title: row.publicKey ?? "" }), rare: true },
-        { title: "Session account", value: (row) => row.workerAccountId, cell: (row) => ({ text: short(row.workerAccountId), title: row.workerAccountId ?? "" }), rare: true },
+        shortened("Runtime revision", (row) => row.runtime.gitRevision, RARE),
+        digits("Memory used", (row) => row.memory.rustUsed, RARE),
+        digits("Memory peak", (row) => row.memory.rustPeakUsed, RARE),
+        digits("Process peak", (row) => row.memory.totalPeakUsed, RARE),
+        shortened("Public key", (row) => row.publicKey, RARE),
+        shortened("Session account", (row) => row.workerAccountId, RARE),
         ID,
     ],
     pools: [
@@ -71,17 +79,17 @@ const COLUMNS = {
         NAME,
         { title: "Operator", value: (row) => row.owner?.ss58Phala, width: 40, less: true },
         { title: "On behalf of", value: (row) => row.realPhalaSs58, width: 40, less: true },
-        { title: "State", ...onOff("enabled", "enabled", "disabled"), width: 10 },
-        { title: "Sync only", value: (row) => (row.syncOnly ? "yes" : "no"), width: 8 },
+        ENABLED,
+        SYNC_ONLY,
         ID,
     ],
     workers: [
         NAME,
         PID,
         { title: "Endpoint", value: (row) => row.endpoint, width: 32 },
-        { title: "Stake", number: true, value: (row) => Number(row.stake), cell: (row) => pha(row.stake), width: 16 },
-        { title: "State", ...onOff("enabled", "enabled", "disabled"), width: 10 },
-        { title: "Sync only", value: (row) => (row.syncOnly ? "yes" : "no"), width: 8 },
+        { title: "Stake", number: true, value: (row) => numeric(row.stake), cell: (row) => pha(row.stake), width: 16 },
+        ENABLED,
+        SYNC_ONLY,
         ID,
     ],
 };
@@ -98,11 +106,19 @@ const FLAGS = (row) => [
     { name: "syncOnly", label: "Sync only: kept in step, and not put to work", kind: "flag", value: row?.syncOnly },
 ];
 
+const SEALED = "It is sent through this program to the manager, which seals it.";
+
 const FIELDS = {
     pool: (row) => [
         { name: "pid", label: "PID", kind: "number", min: "0", required: true, value: row?.pid },
         { name: "name", label: "Name", required: true, value: row?.name },
-        { name: "mnemonic", label: "Operator's mnemonic", kind: "secret", required: !row, hint: `It is sent through this program to the manager, which seals it.${row ? " Empty: unchanged." : ""}` },
+        {
+            name: "mnemonic",
+            label: "Operator's mnemonic",
+            kind: "secret",
+            required: !row,
+            hint: row ? `${SEALED} Empty: unchanged.` : SEALED,
+        },
         { name: "realPhalaSs58", label: "On behalf of (address), if it is a proxy", value: row?.realPhalaSs58 },
         ...FLAGS(row),
     ],
@@ -165,7 +181,8 @@ export function lifecycle(main, where, again) {
         });
     const remove = async () => {
         const rows = grid.selected();
-        if (!(await confirm(`Delete ${rows.length} of ${one.hostname}?`, ["They are forgotten there. On chain nothing is touched."], { act: "Delete", danger: true, names: names() }))) return;
+        const means = ["They are forgotten there. On chain nothing is touched."];
+        if (!(await confirm(`Delete ${rows.length} of ${one.hostname}?`, means, { act: "Delete", danger: true, names: names() }))) return;
         const items = rows.map((row) => ({ id: { uuid: row.uuid }, [kind.one]: { deleted: true } }));
         await call(kind.update, { items }, `${rows.length} deleted`);
     };
@@ -177,7 +194,6 @@ export function lifecycle(main, where, again) {
         ...head(where, one.hostname || "Lifecycle manager", TABS, tab),
         bar(...(only ? [only] : []), ...many, count, space(), ...grid.tools, ...add),
         grid.element,
-        h("p", { class: "note" }, h("a", { href: link("peers") }, "All peers")),
     );
     grid.draw();
 

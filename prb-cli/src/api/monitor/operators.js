@@ -5,6 +5,7 @@ import { bar, button, h, space, toast } from "./dom.js";
 import { pha } from "./format.js";
 import { operator, remove } from "./forms.js";
 import { Grid } from "./grid.js";
+import { actions } from "./kinds.js";
 
 /** Columns of operators, for each page that lists them. */
 export const COLUMNS = [
@@ -33,7 +34,7 @@ export function operators(main, _where, again) {
         none: "There are no operators. Set one for a pool.",
         key: (row) => row.name,
         order: { column: COLUMNS[0], down: false },
-        columns: [...COLUMNS, { title: "Actions", buttons: [["Remove", away]], width: 10 }],
+        columns: [...COLUMNS, actions(10, ["Remove", away])],
     });
     main.append(
         bar(
@@ -45,5 +46,6 @@ export function operators(main, _where, again) {
         ),
         grid.element,
     );
-    return { load: () => get("v1/operators"), show: (answer) => grid.show(answer.operators), heard: { inventory: null }, end: () => grid.end() };
+    const show = (answer) => grid.show(answer.operators);
+    return { load: () => get("v1/operators"), show, heard: { inventory: null }, end: () => grid.end() };
 }

@@ -30,7 +30,12 @@ export const ORDERS = [
         danger: true,
     },
     { verb: "enable", label: "Enable", means: "It is fed and put to work." },
-    { verb: "disable", label: "Disable", means: "Nothing is sent to it any more, until it is enabled. On chain it is left as it is.", danger: true },
+    {
+        verb: "disable",
+        label: "Disable",
+        means: "Nothing is sent to it any more, until it is enabled. On chain it is left as it is.",
+        danger: true,
+    },
     { verb: "tag", label: "Add a tag", means: "A word that workers are found by.", ask: tag },
     { verb: "untag", label: "Take a tag off", means: "They are not found by it any more.", ask: tag },
     {
@@ -58,7 +63,8 @@ export function orderButtons(chosen, done) {
 export async function act(worker, done) {
     const orders = ORDERS.filter(({ verb }) => verb !== (worker.enabled ? "enable" : "disable"));
     const choices = orders.map(({ verb, label, means }) => [label, verb, means]);
-    const verb = await choose(`What is ${worker.name} to do?`, [...choices.slice(0, 5), ["Edit", "edit", "Its address, pool, stake, tags."], ...choices.slice(5)]);
+    choices.splice(-1, 0, ["Edit", "edit", "Its address, pool, stake, tags."]);
+    const verb = await choose(`What is ${worker.name} to do?`, choices);
     if (verb === "edit") {
         edit(worker, (message) => {
             toast(message);
@@ -137,7 +143,8 @@ function single(verb, worker) {
     if (verb === "remove") return config("RemoveWorker", { name: worker.name });
     if (verb === "enable" || verb === "disable") {
         const { name, endpoint, stake, pool, sync_only, gatekeeper } = worker;
-        return config("UpdateWorker", { name, new_name: name, endpoint, stake, pid: pool, disabled: verb === "disable", sync_only, gatekeeper });
+        const fields = { name, new_name: name, endpoint, stake, pid: pool, sync_only, gatekeeper };
+        return config("UpdateWorker", { ...fields, disabled: verb === "disable" });
     }
     if (["tag", "untag"].includes(verb)) throw new Error("this release of prb has no tags; upgrade it");
     return ask("POST", ofWorker(worker.id, `/${verb}`));

@@ -2,8 +2,9 @@
 
 import { tell } from "./dialog.js";
 import { facts, h } from "./dom.js";
-import { ago, short } from "./format.js";
+import { ago } from "./format.js";
 import { Grid } from "./grid.js";
+import { shortened, state } from "./kinds.js";
 
 /** States of a list, in the order of a transaction's life. */
 export const STATES = ["waiting", "sent", "done", "failed", "rejected", "expired", "unknown"];
@@ -13,14 +14,24 @@ const TONES = { __proto__: null, done: "good", failed: "bad", rejected: "bad", e
 
 const HINTS = {
     __proto__: null,
-    waiting: "It is sent when its turn comes: calls of a pool are sent together. If nothing moves, see whether sending is paused, and whether the pool's operator can pay the fee.",
+    waiting:
+        "It is sent when its turn comes: calls of a pool are sent together. If nothing moves, see whether sending is paused, " +
+        "and whether the pool's operator can pay the fee.",
     sent: "It is on the chain's way, and is decided by a finalized block. Nothing is to be done.",
     open: "The trader has it, and works on it. What becomes of it is told where the trader runs.",
     done: "It is finalized, and every call of it took effect. Nothing is to be done.",
-    failed: "The chain took it, for its fee, and refused what it asks: the outcome says why. Mend that; the worker tries again by itself after a pause.",
-    rejected: "No node takes it, and it will not get on chain; no fee was paid. See that the operator's account has the balance for its fees, and that nobody else sends by the same account. It is asked again by itself.",
-    expired: "It was not taken into a block in time, and cannot be any more; no fee was paid. See that the node is at the tip and connected. It is asked again by itself.",
-    unknown: "Nobody can tell whether it took effect. It is compared with the chain before anything like it is sent again. If that happens often, see that the nodes keep their last blocks.",
+    failed:
+        "The chain took it, for its fee, and refused what it asks: the outcome says why. Mend that; the worker tries again by " +
+        "itself after a pause.",
+    rejected:
+        "No node takes it, and it will not get on chain; no fee was paid. See that the operator's account has the balance for its " +
+        "fees, and that nobody else sends by the same account. It is asked again by itself.",
+    expired:
+        "It was not taken into a block in time, and cannot be any more; no fee was paid. See that the node is at the tip and " +
+        "connected. It is asked again by itself.",
+    unknown:
+        "Nobody can tell whether it took effect. It is compared with the chain before anything like it is sent again. If that " +
+        "happens often, see that the nodes keep their last blocks.",
 };
 
 /** What to do about a transaction in this state. */
@@ -37,17 +48,12 @@ export function at(row) {
 export function table(name, label, none) {
     const columns = [
         { title: "What", value: (row) => row.description, width: 36 },
-        {
-            title: "State",
-            value: (row) => row.state,
-            cell: (row) => ({ text: row.state, tone: `state ${TONES[row.state] ?? ""}`, title: hint(row.state) }),
-            width: 10,
-        },
+        state("State", (row) => row.state, (row) => TONES[row.state] ?? "", { width: 10 }),
         { title: "When", value: at, cell: (row) => ({ text: ago(at(row), Date.now()), title: at(row) ?? "" }), width: 12 },
         { title: "Pool", number: true, value: (row) => row.pool, width: 6 },
         { title: "Outcome", value: (row) => row.message, width: 36 },
         { title: "Details", buttons: [["Show", details]], width: 9 },
-        { title: "Extrinsic", less: true, value: (row) => row.extrinsic, cell: (row) => ({ text: short(row.extrinsic), title: row.extrinsic ?? "" }), width: 16 },
+        shortened("Extrinsic", (row) => row.extrinsic, { less: true, width: 16 }),
         { title: "Id", rare: true, value: (row) => row.id, width: 24 },
     ];
     return new Grid({ name, label, none, key: (row) => row.id, columns });

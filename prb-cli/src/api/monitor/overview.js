@@ -4,6 +4,7 @@ import { get, link } from "./api.js";
 import { bar, card, facts, h, items, say } from "./dom.js";
 import { number } from "./format.js";
 import { Grid } from "./grid.js";
+import { counted, state } from "./kinds.js";
 import { compare } from "./list.js";
 import { COLUMNS as OPERATORS } from "./operators.js";
 
@@ -31,23 +32,22 @@ function toGo({ left }) {
 
 const CHAINS = [
     { title: "Stream", value: (row) => row.name, width: 18 },
-    { title: "Stored to", number: true, value: (row) => row.last, cell: (row) => number(row.last), width: 10 },
-    { title: "Finalized", number: true, value: (row) => row.head, cell: (row) => number(row.head), width: 10 },
-    { title: "Left", number: true, value: (row) => row.left, cell: toGo, width: 8 },
-    { title: "From", number: true, less: true, value: (row) => row.first, cell: (row) => number(row.first), width: 10 },
+    counted("Stored to", (row) => row.last, { width: 10 }),
+    counted("Finalized", (row) => row.head, { width: 10 }),
+    counted("Left", (row) => row.left, { cell: toGo, width: 8 }),
+    counted("From", (row) => row.first, { less: true, width: 10 }),
 ];
+
+function ofSource({ trouble, in_use: isUsed }) {
+    if (trouble) return "bad";
+    return isUsed ? "good" : "note";
+}
 
 const SOURCES = [
     { title: "Source", value: (row) => row.name, width: 22 },
     { title: "Chain", value: (row) => row.chain ?? "both", width: 5 },
-    { title: "Height", number: true, value: (row) => row.height, cell: (row) => number(row.height), width: 10 },
-    {
-        title: "State",
-        width: 24,
-        value: (row) => row.trouble ?? (row.in_use ? "in use" : "in reserve"),
-        cell: (row) =>
-            row.trouble ? { text: row.trouble, tone: "state bad" } : { text: row.in_use ? "in use" : "in reserve", tone: row.in_use ? "state good" : "state note" },
-    },
+    counted("Height", (row) => row.height, { width: 10 }),
+    state("State", (row) => row.trouble ?? (row.in_use ? "in use" : "in reserve"), ofSource, { width: 24 }),
 ];
 
 export function overview(main) {
@@ -56,8 +56,18 @@ export function overview(main) {
     const [about, paid] = [h("dl"), h("dl")];
     const stages = h("ul", { class: "plain tally" });
     const blocks = new Grid({ label: "Heights", key: (row) => row.name, columns: CHAINS });
-    const sources = new Grid({ label: "Sources of data", none: "No source is asked yet.", key: (row) => `${row.chain} ${row.name}`, columns: SOURCES });
-    const accounts = new Grid({ label: "Accounts", none: "There are no operators; set one for a pool.", key: (row) => row.name, columns: OPERATORS });
+    const sources = new Grid({
+        label: "Sources of data",
+        none: "No source is asked yet.",
+        key: (row) => `${row.chain} ${row.name}`,
+        columns: SOURCES,
+    });
+    const accounts = new Grid({
+        label: "Accounts",
+        none: "There are no operators; set one for a pool.",
+        key: (row) => row.name,
+        columns: OPERATORS,
+    });
     main.append(
         bar(h("h1", {}, "Overview")),
         h(

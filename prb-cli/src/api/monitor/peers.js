@@ -6,7 +6,8 @@ import { number, short } from "./format.js";
 
 const LIFECYCLE = 3;
 const OFF =
-    "The peer-to-peer network is off here. Switch it on with a section [p2p] in the configuration of this program and of those that it is to find, in the same network or with boot nodes, and start them again.";
+    "The peer-to-peer network is off here. Switch it on with a section [p2p] in the configuration of this program and of those " +
+    "that it is to find, in the same network or with boot nodes, and start them again.";
 
 /** Who there is; null where the network is off. */
 export async function discover() {

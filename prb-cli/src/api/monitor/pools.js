@@ -6,6 +6,7 @@ import { number } from "./format.js";
 import { operator, pool, remove, worker } from "./forms.js";
 import { Grid } from "./grid.js";
 import { exporting, importing } from "./inventory.js";
+import { actions, counted, state } from "./kinds.js";
 
 /** How a pool is, in a word. */
 function standing(row) {
@@ -39,29 +40,18 @@ export function pools(main, _where, again) {
                 cell: (row) => ({ text: row.operator ?? "none: nothing is signed", tone: row.operator ? "" : "state warn" }),
                 width: 22,
             },
-            {
-                title: "Workers",
-                number: true,
-                value: (row) => row.workers,
+            counted("Workers", (row) => row.workers, {
                 cell: (row) => ({ text: number(row.workers), href: link("workers", "", { pool: row.pid }) }),
-            },
-            {
-                title: "State",
-                value: standing,
-                cell: (row) => ({ text: standing(row), tone: row.enabled ? "state good" : "state note" }),
-                width: 12,
-            },
+            }),
+            state("State", standing, (row) => (row.enabled ? "good" : "note"), { width: 12 }),
             { title: "UUID", rare: true, value: (row) => row.id, width: 36 },
-            {
-                title: "Actions",
-                width: 38,
-                buttons: [
-                    ["Edit", (row) => pool(row, saved)],
-                    ["Operator", (row) => operator(row.pid, saved)],
-                    ["Add worker", (row) => worker(null, saved, row.pid)],
-                    ["Remove", away],
-                ],
-            },
+            actions(
+                38,
+                ["Edit", (row) => pool(row, saved)],
+                ["Operator", (row) => operator(row.pid, saved)],
+                ["Add worker", (row) => worker(null, saved, row.pid)],
+                ["Remove", away],
+            ),
         ],
     });
     main.append(

@@ -6,6 +6,7 @@ import { card, facts, h, say } from "./dom.js";
 import { duration, number, pace } from "./format.js";
 import { Grid } from "./grid.js";
 import { head } from "./heading.js";
+import { counted } from "./kinds.js";
 import { appended } from "./plot.js";
 import { Rate, left } from "./rate.js";
 
@@ -39,11 +40,11 @@ const capital = (word) => word[0].toUpperCase() + word.slice(1);
 const COLUMNS = [
     { title: "Chain", value: (row) => row.chain, width: 12 },
     { title: "Step", value: (row) => row.step, width: 12 },
-    { title: "Height", number: true, value: (row) => row.height, cell: (row) => number(row.height), width: 12 },
-    { title: "Target", number: true, value: (row) => row.target, cell: (row) => number(row.target), width: 12 },
-    { title: "Left", number: true, value: (row) => row.left, cell: (row) => number(row.left) },
-    { title: "Pace", about: "Over the last five minutes", number: true, value: (row) => row.perSecond, cell: (row) => pace(row.perSecond) },
-    { title: "ETA", number: true, value: (row) => row.eta, cell: (row) => (row.left === 0 ? "at the tip" : duration(row.eta)) },
+    counted("Height", (row) => row.height, { width: 12 }),
+    counted("Target", (row) => row.target, { width: 12 }),
+    counted("Left", (row) => row.left),
+    counted("Pace", (row) => row.perSecond, { about: "Over the last five minutes", cell: (row) => pace(row.perSecond) }),
+    counted("ETA", (row) => row.eta, { cell: (row) => (row.left === 0 ? "at the tip" : duration(row.eta)) }),
 ];
 
 const SERIES = [

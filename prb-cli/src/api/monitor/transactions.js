@@ -10,7 +10,8 @@ const ROWS = 100;
 
 /** How sending stands, and its colour. */
 function standing({ paused, queue }) {
-    if (queue) return queue.trouble ? [`${queue.trouble}; ${queue.ended}`, "state warn"] : [`The trader ${queue.trader} is at work; ${queue.ended}`, "state good"];
+    if (queue?.trouble) return [`${queue.trouble}; ${queue.ended}`, "state warn"];
+    if (queue) return [`The trader ${queue.trader} is at work; ${queue.ended}`, "state good"];
     return paused ? ["Paused: nothing is sent", "state warn"] : ["Transactions are sent", "state good"];
 }
 
@@ -59,7 +60,8 @@ export function transactions(main, { query }, again) {
     async function change() {
         const verb = paused ? "resume" : "pause";
         const means = paused ? "What waits is sent." : "Nothing is sent until it is resumed, also after a restart. Workers stop getting on.";
-        if (!(await confirm(paused ? "Send transactions again?" : "Pause transactions?", [means], { act: paused ? "Resume" : "Pause" }))) return;
+        const title = paused ? "Send transactions again?" : "Pause transactions?";
+        if (!(await confirm(title, [means], { act: paused ? "Resume" : "Pause" }))) return;
         try {
             await post(`v1/transactions/${verb}`);
             toast(paused ? "Transactions are sent again" : "Transactions are paused");

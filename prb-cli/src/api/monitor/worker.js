@@ -63,22 +63,24 @@ export function worker(main, { name }, again) {
             again();
         });
     const actions = bar(...placed, space(), button("Edit", change, { "data-order": "edit" }));
-    actions.hidden = true;
-    main.append(
-        h("p", { class: "way" }, h("a", { href: link("workers") }, "Workers"), " / "),
-        bar(title, badge),
+    const cards = [card("State", state), card("Session", session), card("pRuntime", program), card("Identity", identity)];
+    const content = h(
+        "div",
+        {},
         actions,
-        h("div", { class: "cards four" }, card("State", state), card("Session", session), card("pRuntime", program), card("Identity", identity)),
+        h("div", { class: "cards four" }, ...cards),
         h("div", { class: "cards wide" }, ...plots.map((plot, at) => card(`${PLOTS[at].label}, over time`, plot.element))),
         h("div", { class: "cards wide" }, card("Timeline", timeline)),
         h("div", { class: "cards wide" }, card("Transactions", calls.element)),
     );
+    content.hidden = true;
+    main.append(h("p", { class: "way" }, h("a", { href: link("workers") }, "Workers"), " / "), bar(title, badge), content);
 
     function show([answer, told, transactions]) {
         if (answer === null) {
             say(title, "There is no such worker");
             say(badge, "");
-            actions.hidden = true;
+            content.hidden = true;
             row = null;
             return;
         }
@@ -95,7 +97,7 @@ export function worker(main, { name }, again) {
     /** How it stands by now. */
     function is(now) {
         row = now;
-        actions.hidden = false;
+        content.hidden = false;
         const { last_message: last } = row;
         say(title, row.name);
         say(badge, standing(row), `state ${tone(row)}`);
@@ -114,7 +116,7 @@ export function worker(main, { name }, again) {
             ["UUID", row.id],
             ["Key", row.public_key],
             ["Address", row.endpoint],
-            ["Published", (row.endpoints ?? []).join(", ") || null],
+            row.endpoints ? ["Published", row.endpoints.join(", ")] : null,
             ["Pool", row.pool],
             ["Stake", pha(row.stake)],
             ["Tags", (row.tags ?? []).join(", ") || null],

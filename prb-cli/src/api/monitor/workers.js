@@ -3,10 +3,11 @@
 import { link, workers as all } from "./api.js";
 import { bar, button, h, options, say, space, toast } from "./dom.js";
 import { isTroubled, isWanted, stage } from "./filter.js";
-import { ago, duration, number, short } from "./format.js";
+import { ago, duration, fixed, number } from "./format.js";
 import { worker as edit } from "./forms.js";
 import { Grid } from "./grid.js";
 import { exporting, importing } from "./inventory.js";
+import { actions, counted, shortened, state } from "./kinds.js";
 import { act, orderButtons } from "./orders.js";
 import { merged } from "./stream.js";
 
@@ -31,44 +32,52 @@ export function toGo(row) {
     return row.at_tip ? "at the tip" : duration(row.eta_seconds);
 }
 
+const height = (title, key, about, more) => counted(title, (row) => row.heights?.[key], { about, width: 10, ...more });
+
 const score = (row) => row.session?.p_init ?? row.initial_score;
-const height = (key) => ({ number: true, value: (row) => row.heights?.[key], cell: (row) => number(row.heights?.[key]) });
-const memory = (key) => ({ number: true, rare: true, value: (row) => row.memory?.[key], cell: (row) => megabytes(row.memory?.[key]) });
-const megabytes = (bytes) => (bytes === null || bytes === undefined ? "–" : `${number(Math.round(bytes / 2 ** 20))} MiB`);
-const units = (bits) => (/^\d+$/.test(bits ?? "") ? Number(BigInt(bits) >> 44n) / 2 ** 20 : null);
-const fixed = (key) => ({ number: true, rare: true, value: (row) => units(row.session?.[key]), cell: (row) => units(row.session?.[key])?.toFixed(2) });
+
+const megabytes = (title, key, more) => {
+    const of = (row) => (row.memory ? Math.round(row.memory[key] / 2 ** 20) : null);
+    return counted(title, of, { cell: (row) => (row.memory ? `${number(of(row))} MiB` : null), ...more });
+};
+
+const share = (title, key) => {
+    const of = (row) => (/^\d+$/.test(row.session?.[key] ?? "") ? Number(BigInt(row.session[key]) >> 44n) / 2 ** 20 : null);
+    return { title, number: true, rare: true, value: of, cell: (row) => fixed(row.session?.[key]) };
+};
+
+const message = ({ last_message: last }) =>
+    last ? { text: last.text, title: `${last.text}\n${ago(last.at, Date.now())}, ${last.at}` } : null;
+
+const NAME = { title: "Name", width: 16, value: (row) => row.name, cell: (row) => ({ text: row.name, href: link("worker", row.id) }) };
+const FIRST = [
+    NAME,
+    { title: "Pool", number: true, width: 5, value: (row) => row.pool },
+    state("Status", standing, tone, { width: 30 }),
+];
 
 const COLUMNS = [
-    { title: "Name", width: 16, value: (row) => row.name, cell: (row) => ({ text: row.name, href: link("worker", row.id) }) },
-    { title: "Pool", number: true, width: 5, value: (row) => row.pool },
-    { title: "Status", width: 30, value: standing, cell: (row) => ({ text: standing(row), tone: `state ${tone(row)}` }) },
     { title: "Session", width: 16, value: (row) => row.session?.state },
-    { title: "Blocks", about: "Parachain blocks that it has taken", width: 10, ...height("blocks") },
-    { title: "Left", about: "Blocks to the tip", number: true, width: 8, value: (row) => row.blocks_left, cell: (row) => number(row.blocks_left) },
+    height("Blocks", "blocks", "Parachain blocks that it has taken"),
+    counted("Left", (row) => row.blocks_left, { about: "Blocks to the tip", width: 8 }),
     { title: "ETA", number: true, width: 9, value: (row) => (row.at_tip ? 0 : row.eta_seconds), cell: toGo },
-    { title: "Para", about: "Parachain headers that it has taken", less: true, width: 10, ...height("para") },
-    { title: "Relay", about: "Relay chain headers that it has taken", less: true, width: 10, ...height("relay") },
-    {
-        title: "Last message",
-        width: 36,
-        less: true,
-        value: (row) => row.last_message?.text,
-        cell: ({ last_message: last }) => ({ text: last?.text, title: last ? `${last.text}\n${ago(last.at, Date.now())}, ${last.at}` : "" }),
-    },
+    height("Para", "para", "Parachain headers that it has taken", { less: true }),
+    height("Relay", "relay", "Relay chain headers that it has taken", { less: true }),
+    { title: "Last message", width: 36, less: true, value: (row) => row.last_message?.text, cell: message },
     { title: "Tags", width: 14, less: true, value: (row) => (row.tags ?? []).join(", ") },
-    { title: "P instant", about: "Instant score", number: true, less: true, value: (row) => row.session?.p_instant, cell: (row) => number(row.session?.p_instant) },
-    { title: "P initial", about: "Initial score", number: true, less: true, value: score, cell: (row) => number(score(row)) },
-    { title: "V", ...fixed("v") },
-    { title: "Ve", ...fixed("ve") },
-    { title: "Reward", ...fixed("total_reward") },
+    counted("P instant", (row) => row.session?.p_instant, { about: "Instant score", less: true }),
+    counted("P initial", score, { about: "Initial score", less: true }),
+    share("V", "v"),
+    share("Ve", "ve"),
+    share("Reward", "total_reward"),
     { title: "Version", less: true, width: 9, value: (row) => row.version },
-    { title: "Revision", rare: true, width: 12, value: (row) => row.git_revision, cell: (row) => ({ text: short(row.git_revision), title: row.git_revision ?? "" }) },
-    { title: "Memory", about: "Memory used", ...memory("used"), rare: false, less: true },
-    { title: "Memory peak", ...memory("peak") },
-    { title: "Process peak", ...memory("process_peak") },
-    { title: "Key", less: true, width: 18, value: (row) => row.public_key, cell: (row) => ({ text: short(row.public_key), title: row.public_key ?? "" }) },
+    shortened("Revision", (row) => row.git_revision, { rare: true, width: 12 }),
+    megabytes("Memory", "used", { about: "Memory used", less: true }),
+    megabytes("Memory peak", "peak", { rare: true }),
+    megabytes("Process peak", "process_peak", { rare: true }),
+    shortened("Key", (row) => row.public_key, { less: true }),
     { title: "Endpoint", rare: true, width: 28, value: (row) => row.endpoint },
-    { title: "UUID", rare: true, width: 18, value: (row) => row.id, cell: (row) => ({ text: short(row.id), title: row.id }) },
+    shortened("UUID", (row) => row.id, { rare: true }),
 ];
 
 export function workers(main, { query }, again) {
@@ -79,8 +88,11 @@ export function workers(main, { query }, again) {
     let listed = [];
     const count = h("span", { class: "note", role: "status" });
     const text = h("input", { type: "search", placeholder: "Search: name, key, message…", "aria-label": "Search" });
-    const select = (key, label) => h("select", { "aria-label": label, "data-filter": key, on: { change: ({ target }) => changed({ [key]: target.value }) } });
-    const [state, pool, tag] = [select("state", "Stage"), select("pool", "Pool"), select("tag", "Tag")];
+    const select = (key, label) => {
+        const change = ({ target }) => changed({ [key]: target.value });
+        return h("select", { "aria-label": label, "data-filter": key, on: { change } });
+    };
+    const [stages, pool, tag] = [select("state", "Stage"), select("pool", "Pool"), select("tag", "Tag")];
     const trouble = h("input", { type: "checkbox", on: { change: () => changed({ trouble: trouble.checked }) } });
     trouble.checked = filter.trouble;
     text.value = filter.text;
@@ -98,8 +110,8 @@ export function workers(main, { query }, again) {
         label: "Workers",
         none: "No worker is like that.",
         key: (row) => row.id,
-        columns: [COLUMNS[0], ...COLUMNS.slice(1, 3), { title: "Actions", width: 11, buttons: [["Actions…", (row) => act(row, again)]] }, ...COLUMNS.slice(3)],
-        order: { column: COLUMNS[0], down: false },
+        columns: [...FIRST, actions(11, ["Actions…", (row) => act(row, again)]), ...COLUMNS],
+        order: { column: NAME, down: false },
         select: (selected) => {
             for (const one of orders) one.disabled = selected === 0;
             chosen.classList.toggle("none", selected === 0);
@@ -119,7 +131,7 @@ export function workers(main, { query }, again) {
             exporting(),
             button("Add a worker", () => edit(null, saved), { class: "main", "data-add": "worker" }),
         ),
-        bar(text, state, pool, tag, h("label", { class: "flag" }, trouble, "in trouble"), space(), ...grid.tools),
+        bar(text, stages, pool, tag, h("label", { class: "flag" }, trouble, "in trouble"), space(), ...grid.tools),
         chosen,
         grid.element,
     );
@@ -152,7 +164,7 @@ export function workers(main, { query }, again) {
 
     /** What there is to choose among. */
     function offer() {
-        options(state, "All stages", listed.map(stage), filter.state);
+        options(stages, "All stages", listed.map(stage), filter.state);
         options(pool, "All pools", listed.map((row) => String(row.pool)), filter.pool);
         options(tag, "All tags", listed.flatMap((row) => row.tags ?? []), filter.tag);
         tag.hidden = tag.options.length < 2;
