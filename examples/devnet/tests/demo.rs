@@ -49,6 +49,18 @@ fn terminate(child: &Child) {
     assert!(sent.success());
 }
 
+/// A program that ends with the test, also if that fails.
+#[cfg(unix)]
+struct Running(Child);
+
+#[cfg(unix)]
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Names of an object, which must have no others.
 fn names(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
@@ -160,15 +172,16 @@ fn up_serves_the_monitor_until_told_to_stop_and_then_ends_well() {
     let free = ["--monitor-port", "0", "--api-port", "0"];
     let up = ["up", "--workers", "1", "--spare", "1", "--block-time-ms", "60", "--timeout", LONG];
     let mut command = program(&[&up[..], &free].concat());
-    let mut up = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut up = Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut lines = BufReader::new(up.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut told =
         |wanted: &str| lines.find_map(|line| line.split_once(wanted).map(|(_, rest)| rest.to_owned()));
     let page = told("Open in a browser   http://").unwrap();
     let api = told("The API beside it   http://").unwrap();
     let spare = told("          http://").unwrap();
-    let (monitor, path) = page.split_once('/').unwrap();
-    assert!(ask(monitor, &format!("GET /{path}"), "").contains("<!doctype html>"));
+    let monitor = page.trim_end_matches('/');
+    assert!(ask(monitor, "GET /", "").contains("location: monitor/"));
+    assert!(ask(monitor, "GET /monitor/", "").contains("<!doctype html>"));
     let (at, overview) = api.split_once('/').unwrap();
     assert!(ask(at, &format!("GET /{overview}"), "").contains("\"stages\""));
     // The worker that is left to be added is one, and what is added is taken on.
@@ -180,14 +193,14 @@ fn up_serves_the_monitor_until_told_to_stop_and_then_ends_well() {
     ask(at, "POST /wm/config", &add.to_string());
     let reached = |answer: &str| answer.contains("\"public_key\":\"0x");
     while !reached(&ask(at, "GET /v1/workers/spare", "")) {
-        assert_eq!(up.try_wait().unwrap(), None);
+        assert_eq!(up.0.try_wait().unwrap(), None);
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(lines.any(|line| line.starts_with("everything works after ")));
-    assert_eq!(up.try_wait().unwrap(), None);
-    terminate(&up);
+    assert_eq!(up.0.try_wait().unwrap(), None);
+    terminate(&up.0);
     assert!(lines.any(|line| line.starts_with("done in ")));
-    assert_eq!(up.wait().unwrap().code(), Some(0));
+    assert_eq!(up.0.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(unix)]
