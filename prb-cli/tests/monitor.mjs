@@ -33,6 +33,8 @@ test("numbers, durations and amounts are as people read them", () => {
     same([["–", undefined], ["0 B", 0], ["1.0 KiB", 1024], ["512 MiB", 512 * 2 ** 20], ["1.5 GiB", 1.5 * 2 ** 30]], format.bytes);
     same([["–", null], ["0.00", "0"], ["1.50", String((3n << 64n) / 2n)], ["1\u202f000.00", String(1000n << 64n)]], format.fixed);
     same([["–", null], ["0x12", "0x12"], ["0x123456…abcdef", `0x123456${"0".repeat(50)}abcdef`]], format.short);
+    const key = `0x123456${"0".repeat(52)}abcdef`;
+    same([["–", null], ["a 0x12 b", "a 0x12 b"], ["add 0x123456…abcdef, 0x123456…abcdef", `add ${key}, ${key}`]], format.brief);
     const now = Date.parse("2026-11-27T10:05:33Z");
     same([["–", null, now], ["–", "x", now], ["33 s ago", "2026-11-27T10:05:00Z", now], ["0 s ago", "2026-11-27T10:06:00Z", now]], format.ago);
 });

@@ -61,6 +61,11 @@ export function short(text, kept = 6) {
     return text.length > 2 * kept + 3 ? `${text.slice(0, kept + 2)}…${text.slice(-kept)}` : text;
 }
 
+/** A text whose keys and hashes are shortened. */
+export function brief(text) {
+    return text?.replace(/\b0x[0-9a-f]{40,}\b/gi, (hex) => short(hex)) ?? NONE;
+}
+
 /** How long ago a time (text as the API writes it) was. */
 export function ago(time, now) {
     const at = Date.parse(time ?? "");

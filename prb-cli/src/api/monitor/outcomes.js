@@ -2,7 +2,7 @@
 
 import { tell } from "./dialog.js";
 import { facts, h } from "./dom.js";
-import { ago } from "./format.js";
+import { ago, brief } from "./format.js";
 import { Grid } from "./grid.js";
 import { shortened, state } from "./kinds.js";
 
@@ -47,7 +47,12 @@ export function at(row) {
 /** A table of transactions; its tools are remembered by `name`. */
 export function table(name, label, none) {
     const columns = [
-        { title: "What", value: (row) => row.description, width: 36 },
+        {
+            title: "What",
+            value: (row) => row.description,
+            cell: ({ description }) => ({ text: brief(description), title: description ?? "" }),
+            width: 36,
+        },
         state("State", (row) => row.state, (row) => TONES[row.state] ?? "", { width: 10 }),
         { title: "When", value: at, cell: (row) => ({ text: ago(at(row), Date.now()), title: at(row) ?? "" }), width: 12 },
         { title: "Pool", number: true, value: (row) => row.pool, width: 6 },
