@@ -47,9 +47,9 @@ function ofSource({ trouble, in_use: isUsed }) {
 
 const SOURCES = [
     { title: "Source", value: (row) => row.name, width: 22 },
-    { title: "Chain", value: (row) => row.chain ?? "both", width: 7 },
+    { title: "Chain", value: (row) => row.chain ?? "both", width: 11 },
     counted("Height", (row) => row.height, { width: 10 }),
-    state("State", (row) => row.trouble ?? (row.in_use ? "in use" : "in reserve"), ofSource, { width: 24 }),
+    state("State", (row) => row.trouble ?? (row.in_use ? "in use" : "in reserve"), ofSource, { width: 18 }),
 ];
 
 export function overview(main) {
