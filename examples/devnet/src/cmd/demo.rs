@@ -221,7 +221,7 @@ fn own(args: &DemoArgs, status: Vec<WorkerStatus>) -> Vec<WorkerStatus> {
 
 /// Takes on what is changed in the inventory, where somebody may change it; ends where going on is useless.
 async fn follow(deployment: &Deployment, changes: bool) -> DeploymentError {
-    if changes { deployment.follow().await } else { std::future::pending().await }
+    if changes { Box::pin(deployment.follow()).await } else { std::future::pending().await }
 }
 
 /// Shows progress until every worker works, time is up, or the user has enough: with a `page` not before interrupted.

@@ -18,7 +18,7 @@ impl Bridge {
     pub async fn start(world: World, mut config: Config) -> Self {
         config.api.listen = Some(vec![ANY]);
         config.monitor.listen = Some(ANY);
-        let deployment = Arc::new(Deployment::start(&config).await.unwrap());
+        let deployment = Arc::new(Box::pin(Deployment::start(&config)).await.unwrap());
         let api = Api::start(&config).unwrap();
         api.attach(deployment.clone()).await;
         let followed = deployment.clone();
