@@ -33,8 +33,11 @@ pub struct Screen {
 pub const DESKTOP: Screen = Screen { name: "desktop", width: 1280, height: 800, phone: false };
 pub const PHONE: Screen = Screen { name: "phone", width: 390, height: 844, phone: true };
 
-/// Pages go on without these where there are none.
+/// Pages go on without these where there are none, as on a machine without a peer-to-peer network.
 const OPTIONAL: [&str; 5] = ["/v1/events", "/v1/managers", "/history", "/v1/workers/bulk", "/ptp/"];
+
+/// What is answered then.
+const ABSENT: [&str; 3] = ["a status of 404 ", "a status of 418 ", "a status of 503 "];
 
 impl Browser {
     /// None, with a word about it, where there is no `chromedriver`; CI must have one.
@@ -100,8 +103,8 @@ impl Browser {
     /// What went wrong in the pages since this was asked last: what they threw, complained of, or could not load.
     pub async fn complaints(&self) -> Vec<String> {
         let entries = self.ask("se/log", &json!({ "type": "browser" })).await;
-        let is_optional =
-            |said: &str| said.contains("Failed to load") && OPTIONAL.iter().any(|path| said.contains(path));
+        let has = |said: &str, one: &[&str]| one.iter().any(|part| said.contains(part));
+        let is_optional = |said: &str| has(said, &OPTIONAL) && has(said, &ABSENT);
         let bad = |entry: &&Value| {
             (entry["level"] == "SEVERE" || entry["level"] == "WARNING")
                 && !is_optional(entry["message"].as_str().unwrap_or_default())
