@@ -394,7 +394,7 @@ test("each state of a transaction says what to do", () => {
 
 test("what is stored of a chain is compared with what is finalized", () => {
     const [relay, para, changes] = heights({ heights: { relay: [1, 90], para: null, changes: [5, 60] }, finalized: { relay: 100, para: 50 } });
-    assert.deepEqual([relay.left, para.left, changes.left, changes.first], [10, null, 0, 5]);
+    assert.deepEqual([relay.left, para.left, changes.left, changes.first, changes.head], [10, null, 0, 5, 60]);
     assert.deepEqual(heights({ heights: null, finalized: null }).map(({ left }) => left), [null, null, null]);
 });
 

@@ -1,6 +1,7 @@
 //! The commands of `prb-devnet`.
 
 mod bench;
+mod browser;
 mod control;
 mod demo;
 mod network_args;
@@ -36,7 +37,8 @@ const AFTER_HELP: &str = "\
 Examples:
   prb-devnet demo --workers 20 --json demo.json
   prb-devnet demo --dcap
-  prb-devnet up --block-time-ms 1000
+  prb-devnet up                                    # then open http://127.0.0.1:3000/
+  prb-devnet up --block-time-ms 1000 --monitor-port 0 --api-port 0
   prb-devnet chain --challenge-deadline 10 --cool-down 300 --upgrade-at 200
   prb-devnet bench data --json bench.json
 
@@ -47,8 +49,13 @@ arguments that make no sense. RUST_LOG=prb_core=debug and the like show more.";
 enum Command {
     /// Start both chains, workers and the bridge; exit 0 when every worker works.
     Demo(demo::DemoArgs),
-    /// The same as demo, and stay until interrupted.
-    Up(demo::DemoArgs),
+    /// The same as demo, with the monitor in a browser, until interrupted.
+    Up {
+        #[command(flatten)]
+        demo: demo::DemoArgs,
+        #[command(flatten)]
+        browser: browser::BrowserArgs,
+    },
     /// Run only the two chains, each with JSON-RPC on a websocket port.
     Chain(ChainArgs),
     /// Run one dev worker.
@@ -108,7 +115,7 @@ struct WorkerArgs {
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Demo(args) => demo::run(args, demo::Afterwards::Exit).await,
-        Command::Up(args) => demo::run(args, demo::Afterwards::Stay).await,
+        Command::Up { demo, browser } => demo::run(demo, demo::Afterwards::Stay(browser)).await,
         Command::Chain(args) => chain(args).await,
         Command::Worker(args) => worker(args).await,
         Command::Bench(what) => bench::run(what).await,

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
+use std::time::Duration;
 #[cfg(unix)]
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     process::{Child, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Seconds until the program gives up. Generous: machines that test are busy.
 const LONG: &str = "600";
@@ -24,6 +26,19 @@ fn run(args: &[&str]) -> Output {
     program(args).output().unwrap()
 }
 
+/// Asks an HTTP server on a connection of its own.
+#[cfg(unix)]
+fn ask(at: &str, what: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(at).unwrap();
+    let head = "connection: close\r\ncontent-type: application/json";
+    let length = body.len();
+    write!(stream, "{what} HTTP/1.1\r\nhost: {at}\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 fn told(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -32,6 +47,18 @@ fn told(bytes: &[u8]) -> String {
 fn terminate(child: &Child) {
     let sent = Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert!(sent.success());
+}
+
+/// A program that ends with the test, also if that fails.
+#[cfg(unix)]
+struct Running(Child);
+
+#[cfg(unix)]
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Names of an object, which must have no others.
@@ -141,13 +168,53 @@ fn arguments_that_make_no_sense_are_exit_code_2() {
 
 #[cfg(unix)]
 #[test]
-fn up_stays_until_told_to_stop_and_then_ends_well() {
-    let mut command = program(&["up", "--workers", "1", "--block-time-ms", "60", "--timeout", LONG]);
-    let mut up = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap);
+fn up_serves_the_monitor_until_told_to_stop_and_then_ends_well() {
+    let free = ["--monitor-port", "0", "--api-port", "0"];
+    let up = ["up", "--workers", "1", "--spare", "1", "--block-time-ms", "60", "--timeout", LONG];
+    let mut command = program(&[&up[..], &free].concat());
+    let mut up = Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut lines = BufReader::new(up.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut told =
+        |wanted: &str| lines.find_map(|line| line.split_once(wanted).map(|(_, rest)| rest.to_owned()));
+    let page = told("Open in a browser   http://").unwrap();
+    let api = told("The API beside it   http://").unwrap();
+    let spare = told("          http://").unwrap();
+    let monitor = page.trim_end_matches('/');
+    assert!(ask(monitor, "GET /", "").contains("location: monitor/"));
+    assert!(ask(monitor, "GET /monitor/", "").contains("<!doctype html>"));
+    let (at, overview) = api.split_once('/').unwrap();
+    assert!(ask(at, &format!("GET /{overview}"), "").contains("\"stages\""));
+    // The worker that is left to be added is one, and what is added is taken on.
+    let worker = json!({
+        "name": "spare", "endpoint": format!("http://{spare}"), "pid": 1, "stake": "5000000000000000",
+        "disabled": false, "sync_only": false, "gatekeeper": false
+    });
+    let add = json!({ "AddWorker": worker });
+    ask(at, "POST /wm/config", &add.to_string());
+    let reached = |answer: &str| answer.contains("\"public_key\":\"0x");
+    while !reached(&ask(at, "GET /v1/workers/spare", "")) {
+        assert_eq!(up.0.try_wait().unwrap(), None);
+        std::thread::sleep(Duration::from_millis(50));
+    }
     assert!(lines.any(|line| line.starts_with("everything works after ")));
-    assert_eq!(up.try_wait().unwrap(), None);
-    terminate(&up);
+    assert_eq!(up.0.try_wait().unwrap(), None);
+    terminate(&up.0);
     assert!(lines.any(|line| line.starts_with("done in ")));
-    assert_eq!(up.wait().unwrap().code(), Some(0));
+    assert_eq!(up.0.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_port_that_another_program_has_is_told_with_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for ports in [["--monitor-port", &port, "--api-port", "0"], ["--monitor-port", "0", "--api-port", &port]]
+    {
+        let output = run(&[&["up"][..], &ports].concat());
+        let err = told(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{err}");
+        for part in [&*port, "--monitor-port and --api-port, 0 takes a free one", "listen"] {
+            assert!(err.contains(part), "{part}: {err}");
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! `demo` and `up`: chains, workers and the bridge in one process, over real sockets.
 
 use super::{
-    NetworkArgs, counted, interrupted, local,
+    NetworkArgs,
+    browser::{BrowserArgs, Page},
+    counted, interrupted, local,
     progress::{Above, Progress, worker_line},
     say, start_logs, start_pccs,
 };
@@ -10,7 +12,8 @@ use clap::Args;
 use indicatif::MultiProgress;
 use prb_cli::{
     config::{Config, Declared, DeclaredOperator, DeclaredPool, DeclaredWorker, Start},
-    deployment::Deployment,
+    deployment::{Deployment, DeploymentError},
+    telemetry,
 };
 use prb_core::{lifecycle::Stage, pipeline::WorkerStatus, port::Cursor};
 use prb_devnet::{
@@ -19,6 +22,7 @@ use prb_devnet::{
 };
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     io::ErrorKind,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -60,12 +64,14 @@ pub(crate) struct DemoArgs {
 }
 
 /// What happens once every worker works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Afterwards {
     Exit,
-    Stay,
+    /// Until interrupted, and all the while it can be looked at in a browser.
+    Stay(BrowserArgs),
 }
 
+const POOL: u64 = 1;
 const STAKE: &str = "5000";
 
 pub(crate) async fn run(args: DemoArgs, afterwards: Afterwards) -> anyhow::Result<()> {
@@ -80,15 +86,17 @@ pub(crate) async fn run(args: DemoArgs, afterwards: Afterwards) -> anyhow::Resul
     network.steps(args.history).context("making the first blocks")?;
     let relay = network.serve_relay(local(0)).await.context("serving the relay chain")?;
     let para = network.serve_para(local(0)).await.context("serving the parachain")?;
+    let temporary = tempfile::tempdir().context("making a temporary folder")?;
+    let data_dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let mut config = Config::for_nodes(data_dir, relay.url(), para.url());
+    let (page, spare) = match &afterwards {
+        Afterwards::Exit => (None, 0),
+        Afterwards::Stay(browser) => (Some(browser.open(&mut config)?), browser.spare()),
+    };
     // Equal states of many workers take the room of one.
     let nodes = NodeStore::default();
-    let attestation = if args.dcap { AttestationMode::Dcap } else { AttestationMode::None };
-    let mut workers = Vec::new();
-    for _ in 0..args.workers {
-        let nodes = nodes.clone();
-        let config = WorkerConfig { score: args.score, attestation, nodes, ..WorkerConfig::default() };
-        workers.push(WorkerServer::start(config, local(0)).await.context("starting a dev worker")?);
-    }
+    let workers = start_workers(&args, args.workers, &nodes).await?;
+    let spare = start_workers(&args, spare, &nodes).await?;
     let count = counted(args.workers.into(), "dev worker");
     say(&format!("relay chain {}, parachain {}, {count}", relay.url(), para.url()));
     let pccs = match args.dcap {
@@ -103,25 +111,36 @@ pub(crate) async fn run(args: DemoArgs, afterwards: Afterwards) -> anyhow::Resul
     let mut chains =
         tokio::spawn(network.clone().run(args.network.block_time(), async move { drop(halted.await) }));
 
-    let temporary = tempfile::tempdir().context("making a temporary folder")?;
-    let data_dir = args.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let mut config = Config::for_nodes(data_dir, relay.url(), para.url());
     config.chain.start = start_of(&network);
     config.transactions.gather_ms = 100;
     config.inventory = declared(&workers);
     config.attestation.pccs_url = pccs;
-    let deployment = Deployment::start(&config).await.context("starting the bridge")?;
+    if page.is_some() {
+        telemetry::install();
+    }
+    let deployment = Arc::new(Deployment::start(&config).await.context("starting the bridge")?);
+    if let Some(page) = &page {
+        page.api.attach(deployment.clone()).await;
+        page.announce(&spare, POOL, STAKE);
+    }
 
     let progress = Progress::new(begun, bars);
     let (done, chains_run) = tokio::select! {
-        done = watch(&args, &deployment, progress, begun, afterwards) => (done, true),
+        done = watch(&args, &deployment, progress, begun, page.as_ref()) => (done, true),
+        cause = follow(&deployment, page.is_some()) => (Err(cause.into()), true),
         ended = &mut chains => (chains_ended(ended).and_then(|()| bail!("the chains stopped early")), false),
     };
     let report = report(&deployment, begun).await;
-    deployment.stop().await;
+    if let Some(page) = page {
+        page.api.stop().await;
+    }
+    // The API was the only other one to hold it.
+    if let Some(deployment) = Arc::into_inner(deployment) {
+        deployment.stop().await;
+    }
     let _ = halt.send(());
     let done = if chains_run { done.and(chains_ended(chains.await)) } else { done };
-    for worker in workers {
+    for worker in workers.into_iter().chain(spare) {
         worker.stop().await;
     }
     relay.stop().await;
@@ -132,6 +151,17 @@ pub(crate) async fn run(args: DemoArgs, afterwards: Afterwards) -> anyhow::Resul
     done?;
     say(&summary(&written?));
     Ok(())
+}
+
+async fn start_workers(args: &DemoArgs, count: u32, nodes: &NodeStore) -> anyhow::Result<Vec<WorkerHandle>> {
+    let attestation = if args.dcap { AttestationMode::Dcap } else { AttestationMode::None };
+    let mut workers = Vec::new();
+    for _ in 0..count {
+        let nodes = nodes.clone();
+        let config = WorkerConfig { score: args.score, attestation, nodes, ..WorkerConfig::default() };
+        workers.push(WorkerServer::start(config, local(0)).await.context("starting a dev worker")?);
+    }
+    Ok(workers)
 }
 
 /// The chains run until they are told to stop, unless something is wrong.
@@ -166,25 +196,41 @@ fn start_of(network: &Devnet) -> Option<Start> {
 fn declared(workers: &[WorkerHandle]) -> Declared {
     let operator = DeclaredOperator { name: "alice".into(), development_uri: "//Alice".into() };
     let worker = |(index, worker): (usize, &WorkerHandle)| DeclaredWorker {
-        name: format!("dev-{:02}", index + 1),
+        name: name(index),
         endpoint: worker.url(),
-        pool: 1,
+        pool: POOL,
         stake: STAKE.into(),
     };
     Declared {
         operators: vec![operator],
-        pools: vec![DeclaredPool { pid: 1, operator: "alice".into(), sync_only: false }],
+        pools: vec![DeclaredPool { pid: POOL, operator: "alice".into(), sync_only: false }],
         workers: workers.iter().enumerate().map(worker).collect(),
     }
 }
 
-/// Shows progress until every worker works, time is up, or the user has enough.
+/// Name of a worker in the inventory.
+fn name(index: usize) -> String {
+    format!("dev-{:02}", index + 1)
+}
+
+/// Those that the demo itself began with and that are there still: whoever looks in a browser may add others.
+fn own(args: &DemoArgs, status: Vec<WorkerStatus>) -> Vec<WorkerStatus> {
+    let names: BTreeSet<String> = (0..args.workers as usize).map(name).collect();
+    status.into_iter().filter(|worker| names.contains(worker.worker.name.as_str())).collect()
+}
+
+/// Takes on what is changed in the inventory, where somebody may change it; ends where going on is useless.
+async fn follow(deployment: &Deployment, changes: bool) -> DeploymentError {
+    if changes { Box::pin(deployment.follow()).await } else { std::future::pending().await }
+}
+
+/// Shows progress until every worker works, time is up, or the user has enough: with a `page` not before interrupted.
 async fn watch(
     args: &DemoArgs,
     deployment: &Deployment,
     mut progress: Progress,
     begun: Instant,
-    afterwards: Afterwards,
+    page: Option<&Page>,
 ) -> anyhow::Result<()> {
     let deadline = begun + Duration::from_secs(args.timeout);
     let mut first_set = None;
@@ -195,6 +241,7 @@ async fn watch(
         let status = deployment.bridge().workers_status();
         let cursor = deployment.cursor().await?;
         progress.show(&status, cursor.as_ref());
+        let status = own(args, status);
         if let Some(cause) = deployment.bridge().failure() {
             progress.finish();
             bail!("the bridge ended: {cause}");
@@ -204,13 +251,14 @@ async fn watch(
         let crossed = set.saturating_sub(deployment.start_set_id().await?.unwrap_or(first));
         if !reached && crossed >= args.set_changes && status.iter().all(is_done) {
             reached = true;
-            if afterwards == Afterwards::Exit {
+            let Some(page) = page else {
                 progress.finish();
                 return Ok(());
-            }
+            };
             progress.reached(&format!(
-                "everything works after {:.1} s; the network stays up until Ctrl-C",
-                begun.elapsed().as_secs_f64()
+                "everything works after {:.1} s; {} shows it until Ctrl-C",
+                begun.elapsed().as_secs_f64(),
+                page.url()
             ));
         }
         if !reached && Instant::now() > deadline {
@@ -221,7 +269,7 @@ async fn watch(
             () = tokio::time::sleep(Duration::from_millis(200)) => {}
             () = &mut interrupted => {
                 progress.finish();
-                let status = deployment.bridge().workers_status();
+                let status = own(args, deployment.bridge().workers_status());
                 ensure!(reached, "interrupted: {}", missing(&status, crossed, args.set_changes));
                 return Ok(());
             }

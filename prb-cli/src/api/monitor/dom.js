@@ -47,7 +47,8 @@ export function menu(label, children, attributes = {}) {
         summary.focus();
     });
     box.addEventListener("focusout", ({ relatedTarget }) => {
-        if (relatedTarget && !box.contains(relatedTarget)) close();
+        // What is around it gets the focus where something without one, a label, is pressed in it.
+        if (relatedTarget && !box.contains(relatedTarget) && !relatedTarget.contains(box)) close();
     });
     const outside = ({ target }) => {
         if (!box.contains(target)) close();

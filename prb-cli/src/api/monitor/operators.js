@@ -10,10 +10,10 @@ import { actions } from "./kinds.js";
 /** Columns of operators, for each page that lists them. */
 export const COLUMNS = [
     { title: "Name", value: (row) => row.name, width: 16 },
-    { title: "Account", value: (row) => row.address, width: 40, less: true },
-    { title: "On behalf of", value: (row) => row.proxied_address, width: 24, less: true },
-    { title: "Pools", value: (row) => row.pools.length, cell: (row) => row.pools.join(", "), width: 10 },
-    { title: "Fees paid", number: true, value: (row) => Number(row.fees_paid), cell: (row) => pha(row.fees_paid), width: 18 },
+    { title: "Account", value: (row) => row.address, width: 56, less: true },
+    { title: "On behalf of", value: (row) => row.proxied_address, width: 17, less: true },
+    { title: "Pools", value: (row) => row.pools.length, cell: (row) => row.pools.join(", "), width: 7 },
+    { title: "Fees paid", number: true, value: (row) => Number(row.fees_paid), cell: (row) => pha(row.fees_paid), width: 20 },
 ];
 
 export function operators(main, _where, again) {

@@ -19,8 +19,10 @@ const BEHIND = 100;
 export function heights({ heights, finalized }) {
     return STREAMS.map(([key, name, of]) => {
         const span = heights?.[key] ?? null;
-        const head = finalized?.[of] ?? null;
-        const left = span && head !== null ? Math.max(0, head - span[1]) : null;
+        // Nodes are asked now and then; what is stored was finalized, too.
+        const told = finalized?.[of] ?? null;
+        const head = span && told !== null ? Math.max(told, span[1]) : told;
+        const left = span && head !== null ? head - span[1] : null;
         return { name, first: span?.[0] ?? null, last: span?.[1] ?? null, head, left };
     });
 }
@@ -45,9 +47,9 @@ function ofSource({ trouble, in_use: isUsed }) {
 
 const SOURCES = [
     { title: "Source", value: (row) => row.name, width: 22 },
-    { title: "Chain", value: (row) => row.chain ?? "both", width: 5 },
+    { title: "Chain", value: (row) => row.chain ?? "both", width: 11 },
     counted("Height", (row) => row.height, { width: 10 }),
-    state("State", (row) => row.trouble ?? (row.in_use ? "in use" : "in reserve"), ofSource, { width: 24 }),
+    state("State", (row) => row.trouble ?? (row.in_use ? "in use" : "in reserve"), ofSource, { width: 18 }),
 ];
 
 export function overview(main) {
