@@ -1,5 +1,6 @@
 //! The management API of `prb run` and `prb lifecycle`: paths, JSON and status codes of PRB v3's, prb's own under `/v1`, and
-//! what watches over services: `/healthz`, `/readyz`, `/metrics`. Beside it the monitor, pages that use it.
+//! what watches over services: `/healthz`, `/readyz`, `/metrics`. Beside it the monitor, pages that use it. `prb trade` has
+//! what there is of it for transactions (`trader`).
 //!
 //! What a path means (`route`), what is asked (`ask`), who may ask it (`access`) and how things are written (`v3`, `v1`)
 //! are functions of what is there; `act` asks a [`Deployment`], and `serve` has the sockets.
@@ -16,6 +17,7 @@ mod reply;
 mod route;
 mod serve;
 mod times;
+mod trader;
 mod v1;
 mod v3;
 
@@ -29,6 +31,7 @@ use crate::{
     config::{self, Config},
     deployment::Deployment,
     token::{TokenError, token_in},
+    trade::Desk,
 };
 use prb_core::pipeline::CancellationToken;
 use prb_store::server::{Seats, Token, Troubles};
@@ -82,6 +85,8 @@ pub struct Api {
 /// Where it listens, and where it could not.
 #[derive(Default)]
 struct Bound {
+    /// Where that is said.
+    key: &'static str,
     addresses: Vec<SocketAddr>,
     /// The monitor's own address.
     monitor: Option<SocketAddr>,
@@ -97,10 +102,27 @@ impl Api {
         Self::begin(&config.api, &config.monitor, Limits::default())
     }
 
+    /// The same for `prb trade`, which has addresses of its own: it often has its lifecycle's configuration.
+    ///
+    /// Must be called within a tokio runtime.
+    pub(crate) fn of_trader(config: &Config) -> Result<Self, ApiError> {
+        let at = Listen::of_trader(&config.api);
+        Self::at(at, &config.api, &config::Monitor::default(), Limits::default())
+    }
+
     fn begin(config: &config::Api, monitor: &config::Monitor, limits: Limits) -> Result<Self, ApiError> {
+        Self::at(Listen::of(config), config, monitor, limits)
+    }
+
+    fn at(
+        at: Listen<'_>,
+        config: &config::Api,
+        monitor: &config::Monitor,
+        limits: Limits,
+    ) -> Result<Self, ApiError> {
         let token = if config.enabled { token(config)? } else { None };
         let (listeners, mut bound) = match config.enabled {
-            true => listeners(config.addresses(), config.listen.is_some())?,
+            true => listeners(at)?,
             false => Default::default(),
         };
         let mut listeners: Vec<_> = listeners.into_iter().map(|listener| (listener, Root::Nothing)).collect();
@@ -121,6 +143,7 @@ impl Api {
             seats: Seats::new(limits.connections.0, limits.connections.1),
             troubles: Troubles::default(),
             attached: RwLock::new(None),
+            desk: RwLock::new(None),
         });
         let stop = CancellationToken::new();
         let serving = listeners
@@ -146,18 +169,23 @@ impl Api {
         *self.shared.attached.write().await = Some(Attached { deployment, watch });
         if !self.announced.swap(true, Ordering::Relaxed) {
             self.announce();
+            self.announce_monitor();
+        }
+    }
+
+    /// Answers for this trader from now on.
+    pub(crate) async fn attach_trader(&self, desk: Arc<Desk>) {
+        *self.shared.desk.write().await = Some(desk);
+        if !self.announced.swap(true, Ordering::Relaxed) {
+            self.announce();
         }
     }
 
     /// Says where it is. Not before something runs: why a bridge does not start stands alone in the log.
     fn announce(&self) {
-        let Bound { addresses, monitor, missed } = &self.bound;
+        let Bound { key, addresses, monitor, missed } = &self.bound;
         for address in addresses {
             info!(%address, "the API listens");
-        }
-        if let Some(address) = monitor.as_ref().or(addresses.first()) {
-            let path = if monitor.is_some() { "" } else { "monitor/" };
-            info!("the monitor is at http://{address}/{path}");
         }
         let away = addresses.iter().chain(monitor).any(|address| !address.ip().is_loopback());
         if self.shared.access.unauthenticated && away {
@@ -174,8 +202,16 @@ impl Api {
                 %listen,
                 %cause,
                 "there is no API: its default address cannot be had, another bridge or PRB v3 may have it; name a free one \
-                 in [api] listen = [\"127.0.0.1:PORT\"], or say enabled = false"
+                 like {key} = [\"127.0.0.1:PORT\"], or say api.enabled = false"
             );
+        }
+    }
+
+    fn announce_monitor(&self) {
+        let Bound { addresses, monitor, .. } = &self.bound;
+        if let Some(address) = monitor.as_ref().or(addresses.first()) {
+            let path = if monitor.is_some() { "" } else { "monitor/" };
+            info!("the monitor is at http://{address}/{path}");
         }
     }
 
@@ -185,6 +221,7 @@ impl Api {
             watch.end().await;
             drop(deployment);
         }
+        *self.shared.desk.write().await = None;
     }
 
     /// Ends it in order, within a bounded time.
@@ -214,16 +251,37 @@ pub(crate) fn token(config: &config::Api) -> Result<Option<Token>, ApiError> {
     token.transpose()
 }
 
-/// Listens at all of these. One that cannot be had is an error if somebody `named` it.
-fn listeners(addresses: &[SocketAddr], named: bool) -> Result<(Vec<TcpListener>, Bound), ApiError> {
-    let (mut listeners, mut bound) = (Vec::new(), Bound::default());
+/// Where to listen.
+#[derive(Clone, Copy)]
+struct Listen<'a> {
+    key: &'static str,
+    addresses: &'a [SocketAddr],
+    /// Whether somebody said so.
+    named: bool,
+}
+
+impl<'a> Listen<'a> {
+    fn of(config: &'a config::Api) -> Self {
+        Self { key: "api.listen", addresses: config.addresses(), named: config.listen.is_some() }
+    }
+
+    fn of_trader(config: &'a config::Api) -> Self {
+        let (addresses, named) = (config.trader_addresses(), config.trade_listen.is_some());
+        Self { key: "api.trade_listen", addresses, named }
+    }
+}
+
+/// Listens at all of these. One that cannot be had is an error if somebody named it.
+fn listeners(at: Listen<'_>) -> Result<(Vec<TcpListener>, Bound), ApiError> {
+    let Listen { key, addresses, named } = at;
+    let (mut listeners, mut bound) = (Vec::new(), Bound { key, ..Bound::default() });
     for &listen in addresses {
         match bind(listen) {
             Ok((listener, address)) => {
                 listeners.push(listener);
                 bound.addresses.push(address);
             }
-            Err(cause) if named => return Err(ApiError::Listen { key: "api.listen", listen, cause }),
+            Err(cause) if named => return Err(ApiError::Listen { key, listen, cause }),
             Err(cause) => bound.missed = Some((listen, cause)),
         }
     }

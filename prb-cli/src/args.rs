@@ -91,22 +91,7 @@ pub enum Command {
     ///
     /// Nodes, data providers and declared workers are asked what they are and how far they have come, files are read, and
     /// the address of section `[serve]` is tried. Nothing is changed.
-    Check {
-        /// Ask nobody over the network.
-        #[arg(long)]
-        offline: bool,
-        /// Address of a data provider, besides those in the configuration, as `prb lifecycle --provider` has it: checks what
-        /// that needs. May be given several times.
-        #[arg(long = "provider", value_name = "URL")]
-        providers: Vec<String>,
-        /// Only show every setting that takes effect and where it comes from: flag, environment, file or default. Secrets are
-        /// left out.
-        #[arg(long, conflicts_with = "offline")]
-        show: bool,
-        /// Output.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    Check(CheckArgs),
     /// Operators: the accounts that sign.
     #[command(subcommand, after_help = examples::OPERATOR)]
     Operator(OperatorCommand),
@@ -125,10 +110,10 @@ pub enum Command {
     /// Take operators, pools and workers over from PRB v2 or v3.
     #[command(subcommand, after_help = examples::MIGRATE)]
     Migrate(MigrateCommand),
-    /// The commands of PRB v3's `prb-config`, with the same options and the same JSON.
+    /// The commands of PRB v3's `prb-config`, with the same options and the same JSON; `check` and `show` are `prb check`.
     ///
-    /// They work beside a running `prb run`, which takes the changes up. Where a command fails, {"message": ...} is printed and
-    /// the exit code is 1.
+    /// They work beside a running `prb run`, which takes the changes up. Where a command of v3 fails, {"message": ...} is printed
+    /// and the exit code is 1.
     #[command(after_help = examples::CONFIG)]
     Config(ConfigArgs),
     /// The store on disk: look into it, copy it to and from archives, make it smaller.
@@ -150,6 +135,48 @@ pub enum Command {
         /// Folder to write to. It is made where there is none.
         folder: PathBuf,
     },
+}
+
+impl Command {
+    /// What is meant: `prb config check` and `prb config show` are `prb check` and `prb check --show`.
+    pub fn meant(self) -> Self {
+        let Self::Config(ConfigArgs { db_path, command }) = self else { return self };
+        match command {
+            ConfigCommand::Check(args) => Self::Check(CheckArgs { data_dir: db_path, ..args }),
+            ConfigCommand::Show(output) => {
+                Self::Check(CheckArgs { data_dir: db_path, show: true, ..CheckArgs::of(output) })
+            }
+            command => Self::Config(ConfigArgs { db_path, command }),
+        }
+    }
+}
+
+/// What to check.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Ask nobody over the network.
+    #[arg(long)]
+    pub offline: bool,
+    /// Address of a data provider, besides those in the configuration, as `prb lifecycle --provider` has it: checks what
+    /// that needs. May be given several times.
+    #[arg(long = "provider", value_name = "URL")]
+    pub providers: Vec<String>,
+    /// Only show every setting that takes effect and where it comes from: flag, environment, file or default. Secrets are
+    /// left out.
+    #[arg(long, conflicts_with = "offline")]
+    pub show: bool,
+    /// Output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// The data directory that `prb config` was told.
+    #[arg(skip)]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl CheckArgs {
+    const fn of(output: OutputArgs) -> Self {
+        Self { offline: false, providers: Vec::new(), show: false, output, data_dir: None }
+    }
 }
 
 /// Which store, and what to do with it.

@@ -60,6 +60,16 @@ pub enum DataProviderError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The address for metrics cannot be listened on.
+    #[error(
+        "serve.metrics_listen: cannot listen on {listen}: {cause}; stop who listens there, or choose another address"
+    )]
+    ListenForMetrics {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -114,6 +124,8 @@ pub struct DataProvider {
     server: Server,
     address: SocketAddr,
     serving: JoinHandle<()>,
+    /// Answers about metrics elsewhere, and where.
+    watched: Option<(Server, SocketAddr, JoinHandle<()>)>,
     notifier: Option<Notifier>,
     /// The data directory, for errors.
     path: String,
@@ -129,6 +141,7 @@ impl DataProvider {
         let failed = |cause| DataProviderError::Listen { listen, cause };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let watched = metrics_listener(&config.serve).await?;
         fs::create_dir_all(&config.data_dir).map_err(|cause| DataProviderError::DataDir {
             path: config.data_dir.display().to_string(),
             cause,
@@ -153,21 +166,29 @@ impl DataProvider {
         }
         // The bridge's view of the store: what a reader finds damaged is fetched again.
         let server = Server::beside_ingest(bridge.store().clone(), options, bridge.following());
-        let serving = tokio::spawn({
-            let server = server.clone();
-            async move { server.serve(listener).await }
+        let serving = served(&server, listener);
+        let watched = watched.map(|(listener, at)| {
+            let server = Server::beside_ingest(bridge.store().clone(), health_options(), bridge.following());
+            let serving = served(&server, listener);
+            info!(address = %at, "metrics are answered");
+            (server, at, serving)
         });
         if !address.ip().is_loopback() && config.serve.token_file.is_none() {
             info!("whoever reaches the port may read; name a serve.token_file to change that");
         }
         info!(%address, tls = config.serve.tls_key.is_some(), "serving");
         let path = config.data_dir.display().to_string();
-        Ok(Self { bridge, store, server, address, serving, notifier, path })
+        Ok(Self { bridge, store, server, address, serving, watched, notifier, path })
     }
 
     /// Where it serves.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where metrics have an address of their own.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.watched.as_ref().map(|(_, address, _)| *address)
     }
 
     /// Returns when ingest has ended for good; the error says why.
@@ -185,14 +206,21 @@ impl DataProvider {
 
     /// Stops everything in order. The data directory is free for another process then.
     pub async fn stop(self) {
-        let Self { bridge, store, server, serving, notifier, .. } = self;
+        let Self { bridge, store, server, serving, watched, notifier, .. } = self;
         server.stop();
+        let mut tasks = vec![serving];
+        if let Some((watched, _, serving)) = watched {
+            watched.stop();
+            tasks.push(serving);
+        }
         bridge.stop().await;
         if let Some(notifier) = notifier {
             notifier.stop().await;
         }
-        if let Err(cause) = serving.await {
-            warn!(%cause, "serving crashed; please report this with the log");
+        for serving in tasks {
+            if let Err(cause) = serving.await {
+                warn!(%cause, "serving crashed; please report this with the log");
+            }
         }
         drop((bridge, server));
         if let Err(cause) = store.close().await {
@@ -232,9 +260,36 @@ fn server_options(serve: &Serve) -> Result<ServerOptions, DataProviderError> {
         connections_per_peer: serve.connections_per_peer,
         token,
         tls,
-        metrics: Some(telemetry::render),
+        metrics: (serve.metrics && serve.metrics_listen.is_none()).then_some(telemetry::render as _),
         ..ServerOptions::default()
     })
+}
+
+/// Of a server for whoever watches over this one: few ask, and little.
+fn health_options() -> ServerOptions {
+    ServerOptions {
+        memory_bytes: 16 << 20,
+        session_memory_bytes: 4 << 20,
+        cache_bytes: 0,
+        connections: 32,
+        connections_per_peer: 16,
+        metrics: Some(telemetry::render),
+        only_health: true,
+        ..ServerOptions::default()
+    }
+}
+
+async fn metrics_listener(serve: &Serve) -> Result<Option<(TcpListener, SocketAddr)>, DataProviderError> {
+    let Some(listen) = serve.metrics_listen else { return Ok(None) };
+    let failed = |cause| DataProviderError::ListenForMetrics { listen, cause };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Some((listener, address)))
+}
+
+fn served(server: &Server, listener: TcpListener) -> JoinHandle<()> {
+    let server = server.clone();
+    tokio::spawn(async move { server.serve(listener).await })
 }
 
 /// What readers must show.
@@ -309,6 +364,56 @@ mod tests {
         assert!(server_options(&serve).unwrap_err().to_string().contains("16"));
         fs::write(&file, "a-token-of-some-length\n").unwrap();
         assert!(server_options(&serve).unwrap().token.is_some());
+    }
+
+    /// The status of a question, perhaps with a token.
+    async fn asked(at: SocketAddr, path: &str, token: &str) -> u16 {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(at).await.unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {at}\r\nauthorization: {token}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        tokio::time::timeout(Duration::from_secs(60), read).await.unwrap().unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn x18_metrics_are_for_who_may_read_and_can_be_taken_off_the_port() {
+        const TOKEN: &str = "Bearer a-token-of-some-length";
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        fs::write(&token, "a-token-of-some-length\n").unwrap();
+        let mut config = Config::for_nodes(folder.path().to_owned(), "ws://127.0.0.1:9", "ws://127.0.0.1:9");
+        config.serve.listen = "127.0.0.1:0".parse().unwrap();
+        config.serve.token_file = Some(token);
+        // Nothing records metrics in a test, which is 503; a path that is not there is 404.
+        for (metrics, elsewhere, with_token) in
+            [(true, None, 503), (false, None, 404), (true, Some(503), 404)]
+        {
+            config.serve.metrics = metrics;
+            config.serve.metrics_listen = elsewhere.map(|_| "127.0.0.1:0".parse().unwrap());
+            let provider = DataProvider::start(&config).await.unwrap();
+            let at = provider.address();
+            assert_eq!(asked(at, "/metrics", "").await, 401);
+            assert_eq!(asked(at, "/metrics", TOKEN).await, with_token);
+            assert_eq!(asked(at, "/healthz", TOKEN).await, 200);
+            assert_eq!(provider.metrics_address().is_some(), elsewhere.is_some());
+            if let Some((at, status)) = provider.metrics_address().zip(elsewhere) {
+                for (path, status) in
+                    [("/metrics", status), ("/healthz", 200), ("/readyz", 503), ("/v1/info", 404)]
+                {
+                    assert_eq!(asked(at, path, "").await, status, "{path}");
+                }
+                let mut taken = config.clone();
+                taken.serve.metrics_listen = Some(at);
+                let refused = DataProvider::start(&taken).await.err().unwrap().to_string();
+                assert!(refused.contains("serve.metrics_listen"), "{refused}");
+            }
+            provider.stop().await;
+        }
     }
 
     #[tokio::test]

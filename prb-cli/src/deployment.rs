@@ -376,6 +376,7 @@ impl Deployment {
             inventory: inventory.as_deref(),
             unfit: Some(&self.unfit()),
             accounts: &accounts,
+            ..Stand::default()
         });
     }
 

@@ -37,10 +37,14 @@ mod providers;
 mod run;
 #[path = "cli/secrets.rs"]
 mod secrets;
+#[path = "cli/stall.rs"]
+mod stall;
 #[path = "cli/supervised.rs"]
 mod supervised;
 #[path = "cli/tap.rs"]
 mod tap;
+#[path = "cli/trade.rs"]
+mod trade;
 #[path = "cli/tx.rs"]
 mod tx;
 

@@ -68,7 +68,7 @@ pub(super) fn standing_by(asked: &Asked) -> Reply {
 pub(super) async fn answer(asked: Asked, attached: &Attached) -> Reply {
     let Attached { deployment, watch } = attached;
     let answered = match asked {
-        Asked::Health => Ok(health(deployment)),
+        Asked::Health => Ok(health(deployment.failure().map(|cause| cause.to_string()))),
         Asked::Ready => Ok(readiness(deployment, watch).await),
         Asked::Overview => at_a_glance(deployment, watch).await,
         Asked::Config(command) => return config(*command, deployment).await,
@@ -116,13 +116,11 @@ async fn look(asked: Asked, deployment: &Deployment, watch: &Watch) -> Answered 
     })
 }
 
-fn health(deployment: &Deployment) -> Reply {
-    match deployment.failure() {
+/// Whether going on is of use; why not, if it is none.
+pub(super) fn health(failure: Option<String>) -> Reply {
+    match failure {
         None => Reply::ok(&json!({ "ok": true })),
-        Some(cause) => {
-            let body = json!({ "ok": false, "reason": cause.to_string() });
-            Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body)
-        }
+        Some(cause) => Reply::json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ok": false, "reason": cause })),
     }
 }
 

@@ -6,7 +6,9 @@ use super::{
     ask::Asked,
     reply::Reply,
     route::Route,
+    trader,
 };
+use crate::trade::Desk;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Request, Response, StatusCode,
@@ -99,6 +101,8 @@ pub(super) struct Shared {
     pub(super) troubles: Troubles,
     /// What runs. Whoever answers holds it for reading, so whoever takes it away waits for answers under way.
     pub(super) attached: RwLock<Option<Attached>>,
+    /// Likewise, in `prb trade`.
+    pub(super) desk: RwLock<Option<Arc<Desk>>>,
 }
 
 /// Serves whoever connects until `stop`, then lets answers under way end.
@@ -211,7 +215,10 @@ impl Shared {
             };
             match self.attached.read().await.as_ref() {
                 Some(attached) => act::answer(asked, attached).await,
-                None => act::standing_by(&asked),
+                None => match self.desk.read().await.as_ref() {
+                    Some(desk) => trader::answer(asked, desk).await,
+                    None => act::standing_by(&asked),
+                },
             }
         };
         timeout(self.limits.answer, answer).await.map_err(|_| {
