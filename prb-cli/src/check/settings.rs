@@ -72,6 +72,9 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
         items.push(Item::setting("fleet.min_score", score.to_string()));
     }
     items.extend(api(&config.api));
+    if config.redis.is_some() && config.api.enabled {
+        items.push(listening("api.trade_listen", config.api.trader_addresses(), &config.api));
+    }
     items.extend(config.monitor.listen.map(|listen| listening("monitor.listen", &[listen], &config.api)));
     if let Some(redis) = &config.redis {
         items.push(self::redis(config, redis, offline).await);
