@@ -21,6 +21,8 @@ mod inventory;
 mod keys;
 #[path = "cli/kill.rs"]
 mod kill;
+#[path = "cli/logs.rs"]
+mod logs;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
 #[path = "cli/needles.rs"]
