@@ -81,7 +81,8 @@ pub enum Command {
     /// Make the transactions of a `prb lifecycle` or `prb run` whose configuration has a section `[redis]`.
     ///
     /// Both name the same Redis server and namespace; the operators' secrets are here, in this inventory. A second one
-    /// stands by, and takes over when the first one is gone. SIGINT or SIGTERM stops it in order.
+    /// stands by, and takes over when the first one is gone. It answers HTTP on 127.0.0.1:3003, or where `api.trade_listen` says:
+    /// /healthz, /readyz, /metrics and /v1/transactions. SIGINT or SIGTERM stops it in order.
     Trade,
     /// Transactions: list them, hold them back.
     #[command(subcommand, after_help = examples::TX)]
