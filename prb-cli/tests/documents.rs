@@ -12,6 +12,8 @@ mod macros;
 mod measured;
 #[path = "documents/operations.rs"]
 mod operations;
+#[path = "documents/promql.rs"]
+mod promql;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -4,6 +4,7 @@ use crate::asked::Side;
 use crate::hooks::Hooks;
 use crate::http::ask;
 use crate::place::{Place, Running};
+use crate::trade::{listening, until_ready};
 use crate::world::{World, until_or};
 use prb_devnet::network;
 use prb_devnet::rpc::Fault;
@@ -20,21 +21,12 @@ async fn watched(world: &World, alerts: &Hooks) -> (Place, Running, SocketAddr) 
         alerts.url
     ));
     let running = place.run("info");
-    let listens = async || running.logged(&["the API listens"]);
-    until_or("it listens", listens, || running.log().join("\n")).await;
-    let log = running.log();
-    let line = log.iter().find(|line| line.contains("the API listens")).unwrap();
-    let at = line.split("address=").nth(1).unwrap().trim().parse().unwrap();
+    let at = listening(&running).await;
     (place, running, at)
 }
 
 async fn readiness(at: SocketAddr) -> (u16, String) {
     ask(at, "GET", "/readyz", "").await
-}
-
-async fn until_ready(at: SocketAddr, running: &Running) {
-    let ready = async || readiness(at).await.0 == 200;
-    until_or("it is ready", ready, || running.log().join("\n")).await;
 }
 
 /// Last relay block in the store, as the API tells it.
@@ -59,7 +51,7 @@ async fn x23_v3_f50_a_source_that_stalls_is_one_alert_and_not_ready_until_it_is_
     world.run_chains();
     let alerts = Hooks::serve().await;
     let (_place, running, at) = watched(&world, &alerts).await;
-    until_ready(at, &running).await;
+    until_ready(at, &running, None).await;
 
     // Both nodes hold their connections and answer nothing.
     world.asked.play(|_, _, _| Some(Fault::Drop));
@@ -77,7 +69,7 @@ async fn x23_v3_f50_a_source_that_stalls_is_one_alert_and_not_ready_until_it_is_
     until_or("the question has failed as well", failed, || running.log().join("\n")).await;
 
     world.asked.be_honest();
-    until_ready(at, &running).await;
+    until_ready(at, &running, None).await;
     let back = stored(at).await;
     until_or("it gets on", async || stored(at).await > back + 5, || running.log().join("\n")).await;
     assert_eq!(metric(at, "prb_stalled").await, 0.0);
@@ -102,7 +94,7 @@ async fn x23_a_stream_that_stalls_is_replaced_before_anybody_is_told() {
     world.run_chains();
     let alerts = Hooks::serve().await;
     let (_place, running, at) = watched(&world, &alerts).await;
-    until_ready(at, &running).await;
+    until_ready(at, &running, None).await;
     world.asked.play(|_, method, _| (method == "chain_finalizedHead").then_some(Fault::Drop));
     let replaced = async || metric(at, "prb_source_stalled_total").await >= 1.0;
     until_or("the silent stream is replaced", replaced, || running.log().join("\n")).await;

@@ -30,7 +30,8 @@ async fn at_work_last(world: &World, redis: &Redis, more: &str) -> Place {
     place
 }
 
-async fn listening(running: &Running) -> SocketAddr {
+/// Where the API of a process listens.
+pub async fn listening(running: &Running) -> SocketAddr {
     let listens = async || running.logged(&["the API listens"]);
     until_or("it listens", listens, || running.log().join("\n")).await;
     let log = running.log();
@@ -44,7 +45,7 @@ async fn get(at: SocketAddr, path: &str) -> (u16, Value) {
 }
 
 /// Waits until it is ready, or not ready for a reason with these words.
-async fn until_ready(at: SocketAddr, running: &Running, words: Option<&str>) {
+pub async fn until_ready(at: SocketAddr, running: &Running, words: Option<&str>) {
     let what = words.map_or_else(|| "it is ready".to_owned(), |words| format!("it tells {words}"));
     let stands = async || {
         let (status, said) = get(at, "/readyz").await;
