@@ -1,5 +1,6 @@
 //! The management API of `prb run` and `prb lifecycle`: paths, JSON and status codes of PRB v3's, prb's own under `/v1`, and
-//! what watches over services: `/healthz`, `/readyz`, `/metrics`. Beside it the monitor, pages that use it.
+//! what watches over services: `/healthz`, `/readyz`, `/metrics`. Beside it the monitor, pages that use it. `prb trade` has
+//! what there is of it for transactions (`trader`).
 //!
 //! What a path means (`route`), what is asked (`ask`), who may ask it (`access`) and how things are written (`v3`, `v1`)
 //! are functions of what is there; `act` asks a [`Deployment`], and `serve` has the sockets. What managers and peers are asked goes
@@ -28,6 +29,7 @@ mod serve;
 mod stall;
 mod subject;
 mod times;
+mod trader;
 mod v1;
 mod v3;
 
@@ -47,6 +49,7 @@ use crate::{
     identity::Keyring,
     inventory::Inventory,
     token::{TokenError, token_in},
+    trade::Desk,
 };
 use prb_chain::redis_queue::Space;
 use prb_core::pipeline::CancellationToken;
@@ -104,6 +107,8 @@ pub struct Api {
 /// Where it listens, and where it could not.
 #[derive(Default)]
 struct Bound {
+    /// Where that is said.
+    key: &'static str,
     addresses: Vec<SocketAddr>,
     /// The monitor's own address.
     monitor: Option<SocketAddr>,
@@ -129,7 +134,17 @@ impl Api {
     ///
     /// Must be called within a tokio runtime.
     pub fn start(config: &Config) -> Result<Self, ApiError> {
-        Self::begin(&config.api, &config.monitor, Limits::default())
+        let pages = pages(Listen::of(&config.api), &config.monitor, config.redis.is_some());
+        Self::at(Listen::of(&config.api), &config.api, &config.monitor, pages, Limits::default())
+    }
+
+    /// The same for `prb trade`, which has addresses of its own: it often has its lifecycle's configuration.
+    ///
+    /// Must be called within a tokio runtime.
+    pub(crate) fn of_trader(config: &Config) -> Result<Self, ApiError> {
+        let at = Listen::of_trader(&config.api);
+        let pages = pages(at, &config.monitor, false).into_iter().filter(|page| page.root == Root::Queue);
+        Self::at(at, &config.api, &config::Monitor::default(), pages.collect(), Limits::default())
     }
 
     /// The monitor alone, at its own address.
@@ -163,13 +178,25 @@ impl Api {
         )
     }
 
+    #[cfg(test)]
     fn begin(config: &config::Api, monitor: &config::Monitor, limits: Limits) -> Result<Self, ApiError> {
+        let at = Listen::of(config);
+        Self::at(at, config, monitor, pages(at, monitor, false), limits)
+    }
+
+    fn at(
+        at: Listen<'_>,
+        config: &config::Api,
+        monitor: &config::Monitor,
+        pages: Vec<Page>,
+        limits: Limits,
+    ) -> Result<Self, ApiError> {
         let (listeners, bound) = match config.enabled {
-            true => listeners(config.addresses(), config.listen.is_some())?,
+            true => listeners(at)?,
             false => Default::default(),
         };
         let managers = if config.enabled { Managers::open(monitor)? } else { Managers::default() };
-        let pages = pages(config, monitor);
+        let pages = if config.enabled { pages } else { Vec::new() };
         Self::listen(config, listeners, bound, pages, Subject::Bridge, managers, limits)
     }
 
@@ -199,6 +226,7 @@ impl Api {
             seats: Seats::new(limits.connections.0, limits.connections.1),
             troubles: Troubles::default(),
             attached: RwLock::new(None),
+            desk: RwLock::new(None),
             subject,
             managers,
             network: Mutex::new(None),
@@ -244,6 +272,15 @@ impl Api {
     pub fn announce_once(&self) {
         if !self.announced.swap(true, Ordering::Relaxed) {
             self.announce();
+            self.announce_monitor();
+        }
+    }
+
+    /// Answers for this trader from now on.
+    pub(crate) async fn attach_trader(&self, desk: Arc<Desk>) {
+        *self.shared.desk.write().await = Some(desk);
+        if !self.announced.swap(true, Ordering::Relaxed) {
+            self.announce();
         }
     }
 
@@ -256,13 +293,9 @@ impl Api {
 
     /// Says where it is. Not before something runs: why a bridge does not start stands alone in the log.
     fn announce(&self) {
-        let Bound { addresses, monitor, queue, missed, missed_pages } = &self.bound;
+        let Bound { key, addresses, monitor, queue, missed, missed_pages } = &self.bound;
         for address in addresses {
             info!(%address, "the API listens");
-        }
-        if let Some(address) = monitor.as_ref().or(addresses.first()) {
-            let path = if monitor.is_some() { "" } else { "monitor/" };
-            info!("the monitor is at http://{address}/{path}");
         }
         if let Some(address) = queue {
             info!("the page of transactions is at http://{address}/");
@@ -283,7 +316,7 @@ impl Api {
                 %listen,
                 %cause,
                 "there is no API: its default address cannot be had, another bridge or PRB v3 may have it; name a free one \
-                 in [api] listen = [\"127.0.0.1:PORT\"], or say enabled = false"
+                 like {key} = [\"127.0.0.1:PORT\"], or say api.enabled = false"
             );
         }
         if let Some((_, cause)) = missed_pages.first() {
@@ -297,6 +330,14 @@ impl Api {
         }
     }
 
+    fn announce_monitor(&self) {
+        let Bound { addresses, monitor, .. } = &self.bound;
+        if let Some(address) = monitor.as_ref().or(addresses.first()) {
+            let path = if monitor.is_some() { "" } else { "monitor/" };
+            info!("the monitor is at http://{address}/{path}");
+        }
+    }
+
     /// Stands by from now on. Nobody asks the deployment any more, and nothing holds it.
     pub async fn detach(&self) {
         if let Some(Attached { deployment, watch, hub }) = self.shared.attached.write().await.take() {
@@ -304,6 +345,7 @@ impl Api {
             watch.end().await;
             drop(deployment);
         }
+        *self.shared.desk.write().await = None;
     }
 
     /// Ends it in order, within a bounded time.
@@ -346,12 +388,12 @@ impl Bound {
     }
 }
 
-/// Which pages have addresses of their own beside an API.
-fn pages(api: &config::Api, monitor: &config::Monitor) -> Vec<Page> {
-    if !api.enabled || monitor.is_off() {
+/// Which pages have addresses of their own beside an API. Where `prb trade` makes the transactions, it has their page.
+fn pages(at: Listen<'_>, monitor: &config::Monitor, trades_elsewhere: bool) -> Vec<Page> {
+    if monitor.is_off() {
         return Vec::new();
     }
-    let by_default = monitor.is_default_on(api);
+    let by_default = monitor.is_default_on(at.named);
     let all = [
         (Root::Monitor, "monitor.listen", monitor.listen, DEFAULT_MONITOR),
         (Root::Queue, "monitor.queue_listen", monitor.queue_listen, DEFAULT_QUEUE),
@@ -360,7 +402,9 @@ fn pages(api: &config::Api, monitor: &config::Monitor) -> Vec<Page> {
         let listen = named.or(by_default.then_some(default))?;
         Some(Page { root, key, listen, named: named.is_some() })
     };
-    all.into_iter().filter_map(page).collect()
+    let mut pages: Vec<Page> = all.into_iter().filter_map(page).collect();
+    pages.retain(|page| !(trades_elsewhere && page.root == Root::Queue));
+    pages
 }
 
 /// What changes from elsewhere must show.
@@ -371,16 +415,37 @@ pub(crate) fn token(config: &config::Api) -> Result<Option<Token>, ApiError> {
     token.transpose()
 }
 
-/// Listens at all of these. One that cannot be had is an error if somebody `named` it.
-fn listeners(addresses: &[SocketAddr], named: bool) -> Result<(Vec<TcpListener>, Bound), ApiError> {
-    let (mut listeners, mut bound) = (Vec::new(), Bound::default());
+/// Where to listen.
+#[derive(Clone, Copy)]
+struct Listen<'a> {
+    key: &'static str,
+    addresses: &'a [SocketAddr],
+    /// Whether somebody said so.
+    named: bool,
+}
+
+impl<'a> Listen<'a> {
+    fn of(config: &'a config::Api) -> Self {
+        Self { key: "api.listen", addresses: config.addresses(), named: config.listen.is_some() }
+    }
+
+    fn of_trader(config: &'a config::Api) -> Self {
+        let (addresses, named) = (config.trader_addresses(), config.trade_listen.is_some());
+        Self { key: "api.trade_listen", addresses, named }
+    }
+}
+
+/// Listens at all of these. One that cannot be had is an error if somebody named it.
+fn listeners(at: Listen<'_>) -> Result<(Vec<TcpListener>, Bound), ApiError> {
+    let Listen { key, addresses, named } = at;
+    let (mut listeners, mut bound) = (Vec::new(), Bound { key, ..Bound::default() });
     for &listen in addresses {
         match bind(listen) {
             Ok((listener, address)) => {
                 listeners.push(listener);
                 bound.addresses.push(address);
             }
-            Err(cause) if named => return Err(ApiError::Listen { key: "api.listen", listen, cause }),
+            Err(cause) if named => return Err(ApiError::Listen { key, listen, cause }),
             Err(cause) => bound.missed = Some((listen, cause)),
         }
     }

@@ -1,10 +1,12 @@
 //! The command line.
 
+mod check;
 mod examples;
 mod identity;
 mod inventory;
 mod v3;
 
+pub use check::CheckArgs;
 pub use identity::{IdentityCommand, MigrateCommand};
 pub use inventory::{
     HandoverArgs, InventoryCommand, OperatorCommand, PoolCommand, PoolSetArgs, WorkerCommand, WorkerSetArgs,
@@ -82,7 +84,8 @@ pub enum Command {
     /// Make the transactions of a `prb lifecycle` or `prb run` whose configuration has a section `[redis]`.
     ///
     /// Both name the same Redis server and namespace; the operators' secrets are here, in this inventory. A second one
-    /// stands by, and takes over when the first one is gone. SIGINT or SIGTERM stops it in order.
+    /// stands by, and takes over when the first one is gone. It answers HTTP on 127.0.0.1:3003, or where `api.trade_listen` says:
+    /// /healthz, /readyz, /metrics and /v1/transactions. SIGINT or SIGTERM stops it in order.
     Trade,
     /// The pages of the monitor by themselves: of managers elsewhere, and of peers.
     ///
@@ -98,22 +101,7 @@ pub enum Command {
     ///
     /// Nodes, data providers and declared workers are asked what they are and how far they have come, files are read, and
     /// the addresses of sections `[serve]` and `[p2p]` are tried, and boot nodes dialled. Nothing is changed.
-    Check {
-        /// Ask nobody over the network.
-        #[arg(long)]
-        offline: bool,
-        /// Address of a data provider, besides those in the configuration, as `prb lifecycle --provider` has it: checks what
-        /// that needs. May be given several times.
-        #[arg(long = "provider", value_name = "URL")]
-        providers: Vec<String>,
-        /// Only show every setting that takes effect and where it comes from: flag, environment, file or default. Secrets are
-        /// left out.
-        #[arg(long, conflicts_with = "offline")]
-        show: bool,
-        /// Output.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    Check(CheckArgs),
     /// Operators: the accounts that sign.
     #[command(subcommand, after_help = examples::OPERATOR)]
     Operator(OperatorCommand),
@@ -132,10 +120,10 @@ pub enum Command {
     /// Take operators, pools and workers over from PRB v2 or v3.
     #[command(subcommand, after_help = examples::MIGRATE)]
     Migrate(MigrateCommand),
-    /// The commands of PRB v3's `prb-config`, with the same options and the same JSON.
+    /// The commands of PRB v3's `prb-config`, with the same options and the same JSON; `check` and `show` are `prb check`.
     ///
-    /// They work beside a running `prb run`, which takes the changes up. Where a command fails, {"message": ...} is printed and
-    /// the exit code is 1.
+    /// They work beside a running `prb run`, which takes the changes up. Where a command of v3 fails, {"message": ...} is printed
+    /// and the exit code is 1.
     #[command(after_help = examples::CONFIG)]
     Config(ConfigArgs),
     /// The store on disk: look into it, copy it to and from archives, make it smaller.

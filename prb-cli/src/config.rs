@@ -14,7 +14,7 @@ mod show;
 mod tuning;
 mod urls;
 
-pub use api::{Api, DEFAULT_LISTEN, Network};
+pub use api::{Api, DEFAULT_LISTEN, DEFAULT_TRADE_LISTEN, Network};
 pub use environment::{Environment, Remark, Service};
 pub(crate) use monitor::THIS;
 pub use monitor::{DEFAULT_MONITOR, DEFAULT_QUEUE, Manager, Monitor, key};
@@ -350,6 +350,11 @@ pub struct Serve {
     /// File that holds the token readers must show, at least 16 characters. Without one, whoever reaches the port may
     /// read.
     pub token_file: Option<PathBuf>,
+    /// Whether `/metrics` is answered, by the same rules as data. Without it nobody who may only read data sees them.
+    pub metrics: bool,
+    /// An address of its own for `/healthz`, `/readyz` and `/metrics`, without token and TLS; data is not read there, and
+    /// [`Self::listen`] answers no `/metrics` then. Typical: `127.0.0.1:8013`, or an address that only Prometheus reaches.
+    pub metrics_listen: Option<SocketAddr>,
     /// PEM file with the certificate to show, followed by those that vouch for it. With it and [`Self::tls_key`] only
     /// TLS is spoken.
     pub tls_certificate: Option<PathBuf>,
@@ -374,6 +379,8 @@ impl Default for Serve {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8012)),
             token_file: None,
+            metrics: true,
+            metrics_listen: None,
             tls_certificate: None,
             tls_key: None,
             response_mib: 16,
@@ -534,6 +541,15 @@ impl Config {
         self.p2p.enabled |= !enabled;
         if !listen {
             self.p2p.listen.clear();
+        }
+        self
+    }
+
+    /// With the data directory that the command line of `prb config` names, if it does.
+    pub fn kept_in(mut self, folder: Option<PathBuf>) -> Self {
+        if let Some(folder) = folder {
+            self.data_dir = folder;
+            self.origins.set("data_dir", Origin::Flag("--db-path".to_owned()));
         }
         self
     }
@@ -822,6 +838,8 @@ mod tests {
             ("[serve]\nlisten = \"8012\"\n", "socket address"),
             ("[serve]\nsession_memory_mib = 8\n", "serve.session_memory_mib"),
             ("[serve]\ntls_key = \"k\"\n", "name both or neither"),
+            ("[serve]\nmetrics_listen = \"127.0.0.1:8012\"\n", "serve.metrics_listen: is serve.listen"),
+            ("[serve]\nmetrics = false\nmetrics_listen = \"127.0.0.1:1\"\n", "remove serve.metrics = false"),
             ("[providers]\nurl = \"x\"\n", "unknown field `url`"),
             ("[providers]\nurls = [\"ws://10.0.0.3\"]\n", "providers.urls"),
             ("[p2p]\nboot_nodes = [\"10.0.0.3:1\"]\n", "p2p.boot_nodes: \"10.0.0.3:1\" is no TCP multiaddr"),

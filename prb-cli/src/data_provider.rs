@@ -61,6 +61,16 @@ pub enum DataProviderError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The address for metrics cannot be listened on.
+    #[error(
+        "serve.metrics_listen: cannot listen on {listen}: {cause}; stop who listens there, or choose another address"
+    )]
+    ListenForMetrics {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -118,6 +128,8 @@ pub struct DataProvider {
     server: Server,
     address: SocketAddr,
     serving: JoinHandle<()>,
+    /// Answers about metrics elsewhere, and where.
+    watched: Option<(Server, SocketAddr, JoinHandle<()>)>,
     notifier: Option<Notifier>,
     /// None where it is not to be found by others.
     peers: Option<Membership>,
@@ -135,6 +147,7 @@ impl DataProvider {
         let failed = |cause| DataProviderError::Listen { listen, cause };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let watched = metrics_listener(&config.serve).await?;
         fs::create_dir_all(&config.data_dir).map_err(|cause| DataProviderError::DataDir {
             path: config.data_dir.display().to_string(),
             cause,
@@ -159,9 +172,12 @@ impl DataProvider {
         }
         // The bridge's view of the store: what a reader finds damaged is fetched again.
         let server = Server::beside_ingest(bridge.store().clone(), options, bridge.following());
-        let serving = tokio::spawn({
-            let server = server.clone();
-            async move { server.serve(listener).await }
+        let serving = served(&server, listener);
+        let watched = watched.map(|(listener, at)| {
+            let server = Server::beside_ingest(bridge.store().clone(), health_options(), bridge.following());
+            let serving = served(&server, listener);
+            info!(address = %at, "metrics are answered");
+            (server, at, serving)
         });
         if !address.ip().is_loopback() && config.serve.token_file.is_none() {
             info!("whoever reaches the port may read; name a serve.token_file to change that");
@@ -179,7 +195,7 @@ impl DataProvider {
         }
         info!(%address, tls, "serving");
         let path = config.data_dir.display().to_string();
-        Ok(Self { bridge, store, server, address, serving, notifier, peers, path })
+        Ok(Self { bridge, store, server, address, serving, watched, notifier, peers, path })
     }
 
     /// A node that knows the chain where the store does not yet, or no more.
@@ -197,6 +213,11 @@ impl DataProvider {
         self.address
     }
 
+    /// Where metrics have an address of their own.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.watched.as_ref().map(|(_, address, _)| *address)
+    }
+
     /// Returns when ingest has ended for good; the error says why.
     pub async fn ended(&self) -> DataProviderError {
         loop {
@@ -212,18 +233,25 @@ impl DataProvider {
 
     /// Stops everything in order. The data directory is free for another process then.
     pub async fn stop(self) {
-        let Self { bridge, store, server, serving, notifier, peers, .. } = self;
+        let Self { bridge, store, server, serving, watched, notifier, peers, .. } = self;
         if let Some(peers) = peers {
             // Drops its view of the store.
             peers.stop().await;
         }
         server.stop();
+        let mut tasks = vec![serving];
+        if let Some((watched, _, serving)) = watched {
+            watched.stop();
+            tasks.push(serving);
+        }
         bridge.stop().await;
         if let Some(notifier) = notifier {
             notifier.stop().await;
         }
-        if let Err(cause) = serving.await {
-            warn!(%cause, "serving crashed; please report this with the log");
+        for serving in tasks {
+            if let Err(cause) = serving.await {
+                warn!(%cause, "serving crashed; please report this with the log");
+            }
         }
         drop((bridge, server));
         if let Err(cause) = store.close().await {
@@ -263,9 +291,36 @@ fn server_options(serve: &Serve) -> Result<ServerOptions, DataProviderError> {
         connections_per_peer: serve.connections_per_peer,
         token,
         tls,
-        metrics: Some(telemetry::render),
+        metrics: (serve.metrics && serve.metrics_listen.is_none()).then_some(telemetry::render as _),
         ..ServerOptions::default()
     })
+}
+
+/// Of a server for whoever watches over this one: few ask, and little.
+fn health_options() -> ServerOptions {
+    ServerOptions {
+        memory_bytes: 16 << 20,
+        session_memory_bytes: 4 << 20,
+        cache_bytes: 0,
+        connections: 32,
+        connections_per_peer: 16,
+        metrics: Some(telemetry::render),
+        only_health: true,
+        ..ServerOptions::default()
+    }
+}
+
+async fn metrics_listener(serve: &Serve) -> Result<Option<(TcpListener, SocketAddr)>, DataProviderError> {
+    let Some(listen) = serve.metrics_listen else { return Ok(None) };
+    let failed = |cause| DataProviderError::ListenForMetrics { listen, cause };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Some((listener, address)))
+}
+
+fn served(server: &Server, listener: TcpListener) -> JoinHandle<()> {
+    let server = server.clone();
+    tokio::spawn(async move { server.serve(listener).await })
 }
 
 /// What readers must show.
@@ -282,81 +337,4 @@ pub(crate) fn tls(serve: &Serve) -> Result<Option<ServerTls>, TlsError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn args(relay: &[&str], para: &[&str]) -> DataProviderArgs {
-        let owned = |urls: &[&str]| urls.iter().map(|url| (*url).to_owned()).collect();
-        DataProviderArgs {
-            relay: owned(relay),
-            para: owned(para),
-            listen: Some("127.0.0.1:9".parse().unwrap()),
-            ..DataProviderArgs::default()
-        }
-    }
-
-    #[test]
-    fn two_nodes_on_the_command_line_are_enough() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("prb.toml");
-        let configured =
-            |file: &std::path::Path, args: &DataProviderArgs| configured(&Sources::file(file), args);
-        let config = configured(&file, &args(&["ws://a:1"], &["ws://b:2", "ws://c:2"])).unwrap();
-        assert_eq!(
-            (config.chain.relay.all(), config.chain.para.all().len()),
-            (&["ws://a:1".to_owned()][..], 2)
-        );
-        assert_eq!(config.serve.listen.port(), 9);
-        assert!(configured(&file, &args(&["ws://a:1"], &[])).is_err(), "one is not");
-        assert!(configured(&file, &args(&["http://a:1"], &["ws://b:2"])).is_err());
-
-        fs::write(&file, "[chain]\nrelay = \"ws://c:3\"\npara = \"ws://d:4\"\nverify_state = false\n")
-            .unwrap();
-        let config = configured(&file, &args(&[], &["ws://b:2"])).unwrap();
-        assert_eq!((config.chain.relay.first(), config.chain.para.first()), ("ws://c:3", "ws://b:2"));
-        assert!(!config.chain.verify_state, "the rest of the file counts");
-
-        let mirror = DataProviderArgs { mirror: Some("http://e:5".to_owned()), ..args(&[], &[]) };
-        for file in [&file, &folder.path().join("none.toml")] {
-            let config = configured(file, &mirror).unwrap();
-            assert_eq!(config.chain.mirror.as_deref(), Some("http://e:5"));
-            assert!(config.chain.relay.is_empty() && config.chain.para.is_empty(), "no node is asked");
-        }
-        fs::write(&file, "[chain]\nmirror = \"http://e:5\"\n").unwrap();
-        let config = configured(&file, &args(&["ws://a:1"], &["ws://b:2"])).unwrap();
-        assert_eq!(config.chain.mirror, None, "nodes on the command line win too");
-        let cache = DataProviderArgs { headers_cache: Some("http://f:6".to_owned()), ..args(&[], &[]) };
-        let error = configured(&file, &cache).unwrap_err().to_string();
-        assert!(error.contains("chain.headers_cache") && error.contains("chain.mirror"), "{error}");
-    }
-
-    #[test]
-    fn a_token_comes_out_of_its_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("token");
-        let serve = Serve { token_file: Some(file.clone()), ..Serve::default() };
-        assert!(server_options(&serve).unwrap_err().to_string().contains("serve.token_file"));
-        fs::write(&file, "short\n").unwrap();
-        assert!(server_options(&serve).unwrap_err().to_string().contains("16"));
-        fs::write(&file, "a-token-of-some-length\n").unwrap();
-        assert!(server_options(&serve).unwrap().token.is_some());
-    }
-
-    #[tokio::test]
-    async fn it_serves_and_stops_while_its_nodes_are_down() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::for_nodes(folder.path().to_owned(), "ws://127.0.0.1:9", "ws://127.0.0.1:9");
-        config.serve.listen = "127.0.0.1:0".parse().unwrap();
-        let provider = DataProvider::start(&config).await.unwrap();
-        let remote = prb_store::RemoteStore::new(prb_store::RemoteOptions::default());
-        remote.add_provider(&format!("http://{}", provider.address())).unwrap();
-        remote.ready().await;
-        assert_eq!(prb_core::port::BlobStore::coverage(&remote).await.unwrap(), None);
-        let mut taken = config.clone();
-        taken.serve.listen = provider.address();
-        let refused = DataProvider::start(&taken).await.err().unwrap().to_string();
-        assert!(refused.contains("cannot listen"), "{refused}");
-        provider.stop().await;
-        DataProvider::start(&config).await.unwrap().stop().await;
-    }
-}
+mod tests;

@@ -388,6 +388,7 @@ impl Deployment {
             inventory: inventory.as_deref(),
             unfit: Some(&self.unfit()),
             accounts: &accounts,
+            ..Stand::default()
         });
     }
 

@@ -1,6 +1,21 @@
 //! The reference deployment of prb: configuration, inventory and services around the libraries.
 //!
 //! Thin on purpose: the work is in `prb-core` and its adapters; here they are joined.
+//!
+//! A configuration comes from a file and the environment, and starts a [`Deployment`](deployment::Deployment):
+//!
+//! ```
+//! use prb_cli::config::{Config, Environment, Purpose, Sources};
+//!
+//! let environment = Environment::of([
+//!     ("PRB_CHAIN_RELAY", "ws://10.0.0.2:9945"),
+//!     ("PRB_CHAIN_PARA", "ws://10.0.0.2:9944,ws://10.0.0.3:9944"),
+//! ]);
+//! let config = Config::load_for(&Sources { file: "prb.toml".into(), environment }, Purpose::Run)?;
+//! assert_eq!(config.chain.para.all().len(), 2);
+//! // Within a tokio runtime: `Deployment::start(&config).await?`.
+//! # Ok::<(), prb_cli::config::ConfigError>(())
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod account;

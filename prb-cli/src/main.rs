@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use prb_cli::{
-    args::{Cli, Command, DataProviderArgs, LifecycleArgs, MonitorArgs, RunArgs, StoreCommand},
+    args::{CheckArgs, Cli, Command, DataProviderArgs, LifecycleArgs, MonitorArgs, RunArgs, StoreCommand},
     check, commands,
     config::{self, Config, ConfigError, Environment, Log, Purpose, Service, Sources},
     data_provider, deployment, logs, manual, monitor, queue, status, store_commands, telemetry, trade,
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 /// What is to be done: the command, or the service that `PHALA_MODULE` names.
 fn command(cli: &Cli, sources: &Sources) -> Result<Command, Box<dyn Error>> {
     if let Some(command) = &cli.command {
-        return Ok(command.clone());
+        return Ok(command.clone().meant());
     }
     match sources.environment.service()? {
         Some(Service::DataProvider) => Ok(Command::DataProvider(DataProviderArgs::default())),
@@ -81,10 +81,11 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         }
         Command::Completions { shell } => return Ok(manual::completions(*shell, out)?),
         Command::Man { folder } => return Ok(manual::pages(folder)?),
-        Command::Check { show: true, output, .. } => {
+        Command::Check(args) if args.show => {
             // Shown as far as it can be read, be it of use or not.
             let config = Config::read(&sources, Purpose::Run)?.unlocked_by(cli.passphrase_file.clone());
-            config::show(&config, output.json, out)?;
+            let config = config.kept_in(args.data_dir.clone());
+            config::show(&config, args.output.json, out)?;
             let trader = || config.redis.is_some() && config.check_for(Purpose::Trade).is_ok();
             return config.check().or_else(|error| if trader() { Ok(()) } else { Err(error.into()) });
         }
@@ -111,14 +112,16 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         | Command::Migrate(_) => Config::load_for(&sources, Purpose::Inventory),
         Command::Store(args) => store_commands::configured(&sources, args.data_dir.as_deref()),
         Command::Config(args) => store_commands::configured(&sources, args.db_path.as_deref()),
-        Command::Check { providers, .. } if !providers.is_empty() => deployment::fed_by(&sources, providers),
-        Command::Check { .. }
+        Command::Check(CheckArgs { providers, .. }) if !providers.is_empty() => {
+            deployment::fed_by(&sources, providers)
+        }
+        Command::Check(_)
             if sources.environment.service()? == Some(Service::Lifecycle) && discovers()? =>
         {
             deployment::fed_by(&sources, &[])
         }
         // What is meant for `prb trade` alone needs fewer nodes.
-        Command::Check { .. } => Config::load_for(&sources, Purpose::Run).or_else(|error| {
+        Command::Check(_) => Config::load_for(&sources, Purpose::Run).or_else(|error| {
             let trader = Config::load_for(&sources, Purpose::Trade);
             trader.ok().filter(|config| config.redis.is_some()).ok_or(error)
         }),
@@ -152,6 +155,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         Command::Status(_) | Command::Completions { .. } | Command::Man { .. } => {} // answered above
         Command::Trade => {
             start_logs(&config)?;
+            telemetry::install();
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let ended = runtime.block_on(trade::run(&config));
             runtime.shutdown_timeout(LAST_WORK);
@@ -167,7 +171,8 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(queue::tx(&config, command, out))?;
         }
-        Command::Check { offline, output, .. } => {
+        Command::Check(CheckArgs { offline, output, data_dir, .. }) => {
+            let config = config.kept_in(data_dir);
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let checked = runtime.block_on(check::check(&config, offline, output.json, out));
             // What did not answer in time is not waited for.
@@ -201,7 +206,7 @@ const fn is_service(command: &Command) -> bool {
             | Command::DataProvider(_)
             | Command::Trade
             | Command::Monitor(_)
-            | Command::Check { show: false, .. }
+            | Command::Check(CheckArgs { show: false, .. })
     )
 }
 

@@ -1,6 +1,12 @@
 //! `prb trade`: the trader as a process of its own, reached through Redis.
 
+mod desk;
+mod pulse;
+
+pub(crate) use desk::Desk;
+
 use crate::{
+    api::Api,
     config::{Config, ConfigError},
     deployment::{self, DeploymentError, Keys},
     inventory::Inventory,
@@ -43,6 +49,8 @@ pub async fn run(config: &Config) -> Result<(), DeploymentError> {
             "is for `prb run` and `prb lifecycle`, which ask no trader then; remove it here".to_owned();
         return Err(ConfigError::Invalid { key: "transactions.dry_run", cause }.into());
     }
+    // First, so that an address that cannot be had is told before anything is done.
+    let api = Api::of_trader(config)?;
     deployment::make_data_dir(config)?;
     let inventory = Inventory::open(&config.inventory_dir())?;
     deployment::declare(config, &inventory)?;
@@ -56,14 +64,19 @@ pub async fn run(config: &Config) -> Result<(), DeploymentError> {
     let options = ServiceOptions { lease: Duration::from_secs(redis.lease_seconds), ..Default::default() };
     let notifier = Notifier::start(config)?;
     let service = TraderService::start(&space, trader.clone(), options);
+    let desk = Arc::new(Desk::of(trader.clone()));
     info!(namespace = space.name(), "trading");
     supervise::ready("trading");
+    api.attach_trader(desk.clone()).await;
     let ended = tokio::select! {
         () = &mut interrupted => None,
-        cause = keep_up(config, &mut followed, &trader, notifier.as_ref()) => Some(cause),
+        cause = keep_up(config, &mut followed, &trader, &desk, notifier.as_ref()) => Some(cause),
+        () = desk.watch(&space) => None,
     };
     info!("stopping");
     supervise::stopping();
+    api.stop().await;
+    drop(desk);
     service.stop().await;
     if let Some(notifier) = notifier {
         notifier.stop().await;
@@ -78,6 +91,7 @@ async fn keep_up(
     config: &Config,
     followed: &mut Followed,
     trader: &Trader,
+    desk: &Desk,
     notifier: Option<&Notifier>,
 ) -> DeploymentError {
     let mut causes = Causes::default();
@@ -95,7 +109,11 @@ async fn keep_up(
         }
         orders::carry_out(&config.orders_dir(), trader).await;
         if let Some(notifier) = notifier {
-            notifier.look(Stand { accounts: &trader.troubles(), ..Stand::default() });
+            notifier.look(Stand {
+                accounts: &trader.troubles(),
+                trader: &desk.troubles(),
+                ..Stand::default()
+            });
         }
         tokio::time::sleep(INTERVAL).await;
     }

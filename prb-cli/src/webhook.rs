@@ -45,6 +45,8 @@ pub struct Stand<'s> {
     pub unfit: Option<&'s BTreeMap<String, Unfit>>,
     /// What troubles the accounts that sign.
     pub accounts: &'s [String],
+    /// Who keeps `prb trade` from getting on, and how.
+    pub trader: &'s [(&'static str, String)],
 }
 
 /// Tells whoever wants to know.

@@ -21,6 +21,8 @@ mod inventory;
 mod keys;
 #[path = "cli/kill.rs"]
 mod kill;
+#[path = "cli/logs.rs"]
+mod logs;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
 #[path = "cli/monitor.rs"]
@@ -39,10 +41,14 @@ mod providers;
 mod run;
 #[path = "cli/secrets.rs"]
 mod secrets;
+#[path = "cli/stall.rs"]
+mod stall;
 #[path = "cli/supervised.rs"]
 mod supervised;
 #[path = "cli/tap.rs"]
 mod tap;
+#[path = "cli/trade.rs"]
+mod trade;
 #[path = "cli/tx.rs"]
 mod tx;
 

@@ -56,6 +56,92 @@ struct Service {
     environment: BTreeMap<String, String>,
     #[serde(default)]
     volumes: Vec<String>,
+    #[serde(default)]
+    restart: String,
+    #[serde(default)]
+    network_mode: String,
+    logging: Option<Logging>,
+}
+
+#[derive(Deserialize)]
+struct Logging {
+    options: BTreeMap<String, String>,
+}
+
+/// Started again whatever ends it, with a bounded log, as the guides promise.
+#[test]
+fn v2_f008_v2_f006_containers_are_started_again_and_their_logs_are_bounded() {
+    for file in files("deploy/compose", ".yml") {
+        let compose: Compose =
+            serde_saphyr::from_str(&text(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        for (name, service) in compose.services {
+            let place = format!("{file}, {name}");
+            assert_eq!(service.restart, "always", "{place}");
+            let size = service.logging.as_ref().and_then(|logging| logging.options.get("max-size"));
+            assert_eq!(size.map(String::as_str), Some("1g"), "{place}");
+            let is_node = service.image.contains("khala-node");
+            assert!(
+                is_node || service.network_mode == "host",
+                "{place}: peers are discovered in the host's network"
+            );
+        }
+    }
+}
+
+/// What the guides of PRB v2 write for each service, in their words.
+const GUIDES: [&[(&str, &str)]; 3] = [
+    &[
+        ("PHALA_MODULE", "data_provider"),
+        ("NODE_ENV", "development"),
+        ("PHALA_LOGGER_LEVEL", "debug"),
+        ("PHALA_PARENT_CHAIN_ENDPOINT", "ws://path.to.kusama.node:9945"),
+        ("PHALA_CHAIN_ENDPOINT", "ws://path.to.khala.node:9944"),
+        ("PHALA_WALKIE_LISTEN_ADDRESSES", "/ip4/0.0.0.0/tcp/28888"),
+        ("PHALA_BRIDGE_IDENTITY", "production"),
+        ("PHALA_LIFECYCLE_BLOB_SERVER_SESSION_MAX_MEMORY", "64"),
+    ],
+    &[
+        ("PHALA_MODULE", "trade"),
+        ("PHALA_PARENT_CHAIN_ENDPOINT", "ws://path.to.kusama.node:9945"),
+        ("PHALA_CHAIN_ENDPOINT", "ws://path.to.khala.node:9944"),
+        ("PHALA_Q_REDIS_ENDPOINT", "redis://127.0.0.1:63792/"),
+    ],
+    &[
+        ("PHALA_MODULE", "lifecycle"),
+        ("PHALA_PARENT_CHAIN_ENDPOINT", "ws://path.to.kusama.node:9945"),
+        ("PHALA_CHAIN_ENDPOINT", "ws://path.to.khala.node:9944"),
+        ("PHALA_Q_REDIS_ENDPOINT", "redis://127.0.0.1:63792/"),
+        ("PHALA_LRU_CACHE_SIZE", "50"),
+        ("PHALA_LRU_CACHE_MAX_AGE", "90000"),
+        ("PHALA_RUNNER_MAX_WORKER_NUMBER", "100"),
+        ("PHALA_PRPC_REQUEST_TIMEOUT", "60000"),
+        ("PHALA_BRIDGE_IDENTITY", "production"),
+        ("PHALA_WALKIE_LISTEN_ADDRESSES", "/ip4/0.0.0.0/tcp/29888"),
+    ],
+];
+
+#[test]
+fn v2_f005_v2_f007_the_services_of_the_guides_are_understood_as_they_stand_there() {
+    let compose: String = files("deploy/compose", ".yml").iter().map(|file| text(file)).collect();
+    for variables in GUIDES {
+        variables.iter().for_each(|(name, _)| known("a guide", name));
+        let sources = Sources { file: "prb.toml".into(), environment: Environment::of(variables.to_vec()) };
+        let service = sources.environment.service().unwrap().unwrap();
+        let purpose = match service {
+            prb_cli::config::Service::DataProvider => Purpose::DataProvider,
+            prb_cli::config::Service::Trade => Purpose::Trade,
+            _ => Purpose::Run,
+        };
+        let config =
+            Config::load_for(&sources, purpose).unwrap_or_else(|error| panic!("{service:?}: {error}"));
+        let (relay, para) = (config.chain.relay.first(), config.chain.para.first());
+        assert_eq!((relay, para), ("ws://path.to.kusama.node:9945", "ws://path.to.khala.node:9944"));
+        assert!(config.data_dir.starts_with("/var/data"), "{service:?}");
+        assert_eq!(config.space().unwrap().is_some(), purpose != Purpose::DataProvider, "{service:?}");
+        for (name, _) in variables {
+            assert!(compose.contains(&format!("{name}: ")), "the compose files say nothing of {name}");
+        }
+    }
 }
 
 #[test]
@@ -67,7 +153,8 @@ fn v3_f53_compose_files_name_commands_and_variables_that_there_are() {
         for (name, service) in compose.services {
             let place = format!("{file}, {name}");
             if service.image != "prb" {
-                assert!(service.image.contains("redis"), "{place}: {}", service.image);
+                let others = ["redis", "khala-node"];
+                assert!(others.iter().any(|name| service.image.contains(name)), "{place}: {}", service.image);
                 continue;
             }
             service.environment.keys().for_each(|name| known(&place, name));

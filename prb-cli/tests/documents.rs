@@ -12,6 +12,8 @@ mod macros;
 mod measured;
 #[path = "documents/operations.rs"]
 mod operations;
+#[path = "documents/promql.rs"]
+mod promql;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -103,11 +105,8 @@ fn every_feature_has_a_test_by_its_name_or_a_word() {
     }
 }
 
-/// Each fault has a row, and what the row names is there: tests (`…` stands for the rest of a name) in the file named
-/// before them, metrics and log lines in the code.
-#[test]
-fn every_fault_has_its_tests_metrics_and_log_lines() {
-    let sources = sources();
+/// Whether a cell names tests, each of which must be in the file named before it.
+fn has_tests(sources: &BTreeMap<String, String>, about: &str, cell: &str) -> bool {
     let named_in = |file: &str, test: &str| {
         let files = sources.iter().filter(|(path, _)| path.ends_with(&format!("/{file}")));
         let mut names = files.flat_map(|(_, text)| functions(text));
@@ -116,9 +115,47 @@ fn every_fault_has_its_tests_metrics_and_log_lines() {
             None => names.any(|name| name == test),
         }
     };
+    let mut file = None;
+    for name in quoted(cell) {
+        if name.ends_with(".rs") {
+            file = Some(name);
+        } else {
+            let file = file.unwrap_or_else(|| panic!("{about}: in which file is {name}?"));
+            assert!(named_in(file, name), "{about}: there is no test {name} in {file}");
+        }
+    }
+    file.is_some()
+}
+
+/// Each listener has tests against peers without permission, with too much, and too slow or too many; or shares them.
+#[test]
+fn every_listener_has_its_tests_against_hostile_peers() {
+    let sources = sources();
+    let document = text_of("docs/faults.md");
+    let section = document.split("## Listeners").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut listeners = 0;
+    for row in section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Listener |")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [listener, faults @ ..] = &cells[..] else { panic!("no cells: {row}") };
+        assert_eq!(faults.len(), 3, "{listener}: X18, X19 and X20");
+        for cell in faults {
+            let is_shared = cell.starts_with("as ") || cell.starts_with("the same ");
+            assert!(has_tests(&sources, listener, cell) || is_shared, "{listener}: no test: {cell}");
+        }
+        listeners += 1;
+    }
+    assert!(listeners >= 5, "{listeners}");
+}
+
+/// Each fault has a row, and what the row names is there: tests (`…` stands for the rest of a name) in the file named
+/// before them, metrics and log lines in the code.
+#[test]
+fn every_fault_has_its_tests_metrics_and_log_lines() {
+    let sources = sources();
     let code: String =
         sources.iter().filter(|(path, _)| path.contains("/src/")).map(|(_, text)| joined(text)).collect();
     let document = text_of("docs/faults.md");
+    let document = document.split("## Listeners").next().unwrap();
     let mut listed = BTreeSet::new();
     for row in document.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Fault |")) {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
@@ -134,16 +171,7 @@ fn every_fault_has_its_tests_metrics_and_log_lines() {
         for part in quoted(lines).flat_map(|line| line.split('…')) {
             assert!(code.contains(part.trim()), "{fault}: nothing says {part:?}");
         }
-        let mut file = None;
-        for name in quoted(tests) {
-            if name.ends_with(".rs") {
-                file = Some(name);
-            } else {
-                let file = file.unwrap_or_else(|| panic!("{fault}: in which file is {name}?"));
-                assert!(named_in(file, name), "{fault}: there is no test {name} in {file}");
-            }
-        }
-        assert!(file.is_some(), "{fault}: no test");
+        assert!(has_tests(&sources, fault, tests), "{fault}: no test");
     }
     for id in (1..=24).map(|number| format!("X{number}")) {
         assert!(listed.contains(id.as_str()), "{id} is not in docs/faults.md");

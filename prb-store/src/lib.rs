@@ -4,6 +4,31 @@
 //!
 //! Both stores implement [`BlobStore`](prb_core::port::BlobStore) and [`NodeStore`](prb_core::port::NodeStore), are cheap to
 //! clone, and pass the suite `prb_core::testkit::conform::store`.
+//!
+//! ```
+//! use prb_core::port::BlobStore;
+//! use prb_store::{MemoryStore, RemoteOptions, RemoteStore, Server, ServerOptions};
+//! use std::sync::Arc;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::new(Arc::new(MemoryStore::new()), ServerOptions::default());
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let url = format!("http://{}", listener.local_addr()?);
+//! let serving = tokio::spawn({
+//!     let server = server.clone();
+//!     async move { server.serve(listener).await }
+//! });
+//!
+//! let remote = RemoteStore::new(RemoteOptions::default());
+//! remote.add_provider(&url)?;
+//! remote.ready().await;
+//! assert_eq!(remote.coverage().await?, None, "nothing is stored yet");
+//! server.stop();
+//! serving.await?;
+//! # Ok(())
+//! # }
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod archive;

@@ -247,10 +247,12 @@ impl Shared {
         let path = request.uri().path().strip_prefix('/').unwrap_or_default();
         let segments: Vec<&str> = path.split('/').collect();
         match segments.as_slice() {
+            ["metrics"] if self.options.metrics.is_none() => Err(nothing_here()),
+            ["healthz" | "readyz" | "metrics"] => self.health(segments[0]).await,
+            _ if self.options.only_health => Err(nothing_here()),
             ["v1", native @ ..] => {
                 self.native(native, Query(request.uri().query().unwrap_or("")), session).await
             }
-            ["healthz" | "readyz" | "metrics"] => self.health(segments[0]).await,
             others => self.headers_cache(others, session).await,
         }
     }
@@ -352,6 +354,10 @@ impl Shared {
             "bytes_served": self.served.load(Ordering::Relaxed),
         })
     }
+}
+
+fn nothing_here() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "there is no such path here")
 }
 
 /// KiB that `bytes` need, at least one.

@@ -44,7 +44,7 @@ fn span(first: u32, last: u32) -> Span {
 async fn who_watches_over_services_is_told_whether_it_lives_gets_on_and_what_it_counts() {
     let (_, _, running) = served(ServerOptions::default()).await;
     for (path, status, words) in
-        [("/healthz", 200, "true"), ("/readyz", 200, "true"), ("/metrics", 503, "not recorded")]
+        [("/healthz", 200, "true"), ("/readyz", 200, "true"), ("/metrics", 404, "no such path")]
     {
         let reply = running.get(path).await;
         let body = String::from_utf8_lossy(&reply.body);
@@ -58,6 +58,22 @@ async fn who_watches_over_services_is_told_whether_it_lives_gets_on_and_what_it_
     assert_eq!(empty.get("/healthz").await.status, 200, "it lives all the same");
     let metrics = empty.get("/metrics").await;
     assert_eq!((metrics.status, &metrics.body[..]), (200, &b"made_total 7\n"[..]));
+    let options = ServerOptions { metrics: Some(|| None), ..Default::default() };
+    let silent = Running::start(Arc::new(MemoryStore::new()), options).await;
+    assert_eq!(silent.get("/metrics").await.status, 503, "nothing records them");
+}
+
+#[tokio::test]
+async fn a_server_for_who_watches_over_services_gives_nothing_of_the_store() {
+    let metrics: fn() -> Option<String> = || Some("made_total 7\n".to_owned());
+    let options = ServerOptions { metrics: Some(metrics), only_health: true, ..Default::default() };
+    let (_, _, running) = served(options).await;
+    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200)] {
+        assert_eq!(running.get(path).await.status, status, "{path}");
+    }
+    for path in ["/v1/info", "/v1/blobs/relay-headers/101/102", "/v1/genesis", "/genesis/0", "/state", "/"] {
+        assert_eq!(running.get(path).await.status, 404, "{path}");
+    }
 }
 
 #[tokio::test]

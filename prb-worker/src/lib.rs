@@ -4,6 +4,20 @@
 //! [`PrpcDriver`] makes one call at a time over one kept-alive connection. Request bodies ([`request`]) are lists
 //! of shared parts: blobs are framed, never copied, so a block in flight to 500 workers exists once in memory.
 //! Replies ([`reply`]) are read up to a cap, within a deadline and at a minimum rate.
+//!
+//! ```
+//! use prb_core::{fault::Fault, port::WorkerDriver};
+//! use prb_worker::{Options, PrpcDriver};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let driver = PrpcDriver::new("http://127.0.0.1:9", Options::default())?;
+//! // Nobody listens there: an error says what may be done about it.
+//! let error = driver.info().await.unwrap_err();
+//! assert_ne!(error.fault(), Fault::Stop, "{error}");
+//! # Ok(())
+//! # }
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod connect;

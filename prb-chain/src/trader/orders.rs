@@ -37,6 +37,11 @@ impl Trader {
         self.shared.rouse();
     }
 
+    /// Why nothing is sent, if that was ordered with [`Self::hold`].
+    pub fn held(&self) -> Option<String> {
+        self.shared.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Ends a job that is in no extrinsic as rejected.
     pub async fn drop_job(&self, job: JobId) -> Result<Dropped, JournalError> {
         self.shared.drop_job(job, BY_OPERATOR).await

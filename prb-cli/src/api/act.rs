@@ -104,7 +104,7 @@ pub(super) async fn rest(asked: Asked, resting: &Resting) -> Reply {
 pub(super) async fn answer(asked: Asked, attached: &Attached) -> Reply {
     let Attached { deployment, watch, hub } = attached;
     let answered = match asked {
-        Asked::Health => Ok(health(deployment)),
+        Asked::Health => Ok(health(deployment.failure().map(|cause| cause.to_string()))),
         Asked::Ready => Ok(readiness(deployment, watch).await),
         Asked::Overview => at_a_glance(deployment, watch).await,
         Asked::Config(command) => {
@@ -179,13 +179,11 @@ fn log(filter: Result<String, LogError>) -> Reply {
     }
 }
 
-fn health(deployment: &Deployment) -> Reply {
-    match deployment.failure() {
+/// Whether going on is of use; why not, if it is none.
+pub(super) fn health(failure: Option<String>) -> Reply {
+    match failure {
         None => Reply::ok(&Health { ok: true, reason: None }),
-        Some(cause) => {
-            let body = Health { ok: false, reason: Some(cause.to_string()) };
-            Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body)
-        }
+        reason => Reply::json(StatusCode::SERVICE_UNAVAILABLE, &Health { ok: false, reason }),
     }
 }
 

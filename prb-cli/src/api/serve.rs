@@ -9,7 +9,9 @@ use super::{
     route::Route,
     stall::Guarded,
     subject::Subject,
+    trader,
 };
+use crate::trade::Desk;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     Request, Response, StatusCode,
@@ -118,6 +120,8 @@ pub(super) struct Shared {
     pub(super) troubles: Troubles,
     /// What runs. Whoever answers holds it for reading, so whoever takes it away waits for answers under way.
     pub(super) attached: RwLock<Option<Attached>>,
+    /// Likewise, in `prb trade`.
+    pub(super) desk: RwLock<Option<Arc<Desk>>>,
     /// What is managed where nothing is run.
     pub(super) resting: OnceLock<Resting>,
     /// Who answers while nothing does.
@@ -259,9 +263,10 @@ impl Shared {
             };
             match self.attached.read().await.as_ref() {
                 Some(attached) => act::answer(asked, attached).await,
-                None => match self.resting.get() {
-                    Some(resting) => act::rest(asked, resting).await,
-                    None => self.subject.answer(asked).await,
+                None => match (self.desk.read().await.as_ref(), self.resting.get()) {
+                    (Some(desk), _) => trader::answer(asked, desk).await,
+                    (None, Some(resting)) => act::rest(asked, resting).await,
+                    (None, None) => self.subject.answer(asked).await,
                 },
             }
         };

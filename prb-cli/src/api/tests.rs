@@ -9,6 +9,7 @@ mod monitor;
 mod own;
 mod ptp;
 mod resting;
+mod strangers;
 mod v3;
 
 use super::*;
@@ -153,6 +154,10 @@ fn worker(name: &str) -> DeclaredWorker {
     DeclaredWorker { name: name.into(), endpoint, pool: 1, stake: "5000".into() }
 }
 
+fn said(addresses: &[SocketAddr], named: bool) -> Listen<'_> {
+    Listen { key: "api.listen", addresses, named }
+}
+
 /// Sends a request on a connection of its own.
 async fn ask(at: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
@@ -197,14 +202,14 @@ async fn v3_f48_it_listens_at_several_addresses_and_says_which_it_cannot_have() 
     let taken = config::Api { listen: Some(vec![first]), ..config::Api::default() };
     let refused = Api::with(&taken, Limits::default()).err().unwrap().to_string();
     assert!(refused.contains("api.listen") && refused.contains(&first.to_string()), "{refused}");
-    let (listeners, bound) = super::listeners(&[first], false).unwrap();
+    let (listeners, bound) = super::listeners(said(&[first], false)).unwrap();
     assert!(listeners.is_empty() && bound.addresses.is_empty() && bound.missed.is_some());
 
     // Both families at one port, where there are both.
-    let (_kept, bound) = super::listeners(&["0.0.0.0:0".parse().unwrap()], true).unwrap();
+    let (_kept, bound) = super::listeners(said(&["0.0.0.0:0".parse().unwrap()], true)).unwrap();
     let same = format!("[::]:{}", bound.addresses[0].port()).parse().unwrap();
     let there = std::net::TcpListener::bind("[::1]:0").is_ok();
-    assert!(!there || super::listeners(&[same], true).is_ok(), "IPv6 beside IPv4");
+    assert!(!there || super::listeners(said(&[same], true)).is_ok(), "IPv6 beside IPv4");
 
     let off = Api::with(&config::Api::off(), Limits::default()).unwrap();
     assert!(off.addresses().is_empty());
@@ -218,7 +223,7 @@ async fn a_default_address_that_is_taken_is_told_once_with_the_remedy() {
     let place = Place::new().await;
     let mut api = Api::with(&config::Api::off(), Limits::default()).unwrap();
     let taken = place.address();
-    api.bound = super::listeners(&[taken], false).unwrap().1;
+    api.bound = super::listeners(said(&[taken], false)).unwrap().1;
     for _ in 0..2 {
         api.attach(place.deployment.clone()).await;
         api.detach().await;
@@ -252,7 +257,7 @@ async fn default_addresses_of_pages_that_are_taken_are_told_once_and_are_no_fail
 #[test]
 fn pages_have_default_addresses_where_the_api_has_its_own() {
     let of = |api: &config::Api, monitor: &config::Monitor| -> Vec<(u16, bool)> {
-        super::pages(api, monitor).iter().map(|page| (page.listen.port(), page.named)).collect()
+        super::pages(Listen::of(api), monitor, false).iter().map(|page| (page.listen.port(), page.named)).collect()
     };
     let (default, none) = (config::Api::default(), config::Monitor::default());
     let named = config::Monitor { listen: Some("127.0.0.1:9".parse().unwrap()), ..none.clone() };
@@ -264,7 +269,8 @@ fn pages_have_default_addresses_where_the_api_has_its_own() {
     assert_eq!(of(&here(), &named), [(9, true)]);
     assert_eq!(of(&here(), &on), [(3000, false), (4567, false)]);
     assert_eq!(of(&default, &off), []);
-    assert_eq!(of(&config::Api::off(), &none), []);
+    let elsewhere = super::pages(Listen::of(&default), &none, true);
+    assert_eq!(elsewhere.len(), 1, "`prb trade` has the page of its transactions");
 }
 
 #[tokio::test]

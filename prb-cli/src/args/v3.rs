@@ -1,5 +1,6 @@
 //! The command line of PRB v3's `prb-config`.
 
+use super::{CheckArgs, OutputArgs};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -15,9 +16,13 @@ pub struct ConfigArgs {
     pub command: ConfigCommand,
 }
 
-/// Commands of `prb-config`.
+/// Commands of `prb-config`, and two about the configuration itself.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
+    /// Check everything that the configuration names, as `prb check` does.
+    Check(CheckArgs),
+    /// Show every setting that takes effect and where it comes from, as `prb check --show` does.
+    Show(OutputArgs),
     /// Add a pool.
     AddPool(PoolArgs),
     /// Change a pool: all values are written.

@@ -1,7 +1,11 @@
 //! Data providers that are read from, and the address that this machine would serve on.
 
 use super::{Item, PATIENCE, Verdict, nodes::Known};
-use crate::{config::Config, data_provider, deployment::ProviderAccess};
+use crate::{
+    config::{Config, Serve},
+    data_provider,
+    deployment::ProviderAccess,
+};
 use futures::future::join_all;
 use prb_core::span::Span;
 use prb_store::{RemoteStore, remote::ProviderStatus};
@@ -144,6 +148,23 @@ fn judged(url: &str, status: &ProviderStatus, known: Known) -> Item {
     item.with(facts)
 }
 
+/// Where a data provider's metrics are, and for whom.
+fn metrics(serve: &Serve) -> Item {
+    if let Some(listen) = serve.metrics_listen {
+        let shown = listen.to_string();
+        if let Err(cause) = TcpListener::bind(listen) {
+            let remedy = "stop who listens there, or choose another address";
+            return Item::wrong("serve.metrics_listen", shown, format!("{cause}; {remedy}"));
+        }
+        if !listen.ip().is_loopback() {
+            let says = "whoever reaches the port may read metrics, whatever the token";
+            return Item::new("serve.metrics_listen", shown, Verdict::Note, says);
+        }
+        return Item::setting("serve.metrics_listen", shown);
+    }
+    Item::setting("serve.metrics", serve.metrics.to_string())
+}
+
 /// What a data provider with this configuration needs; nothing without a section `[serve]`.
 fn serve(config: &Config) -> Vec<Item> {
     if !config.serves() {
@@ -162,6 +183,7 @@ fn serve(config: &Config) -> Vec<Item> {
         }
         Ok(_) => Item::setting("serve.listen", listen),
     }];
+    items.push(metrics(serve));
     if let Some(path) = &serve.token_file {
         let path = path.display().to_string();
         items.push(match data_provider::token(serve) {

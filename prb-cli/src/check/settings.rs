@@ -73,6 +73,9 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
     }
     items.extend(api(&config.api));
     items.extend(monitor(config));
+    if config.redis.is_some() && config.api.enabled {
+        items.push(listening("api.trade_listen", config.api.trader_addresses(), &config.api));
+    }
     if let Some(redis) = &config.redis {
         items.push(self::redis(config, redis, offline).await);
     }
@@ -136,7 +139,7 @@ fn monitor(config: &Config) -> Vec<Item> {
     let Config { api, monitor, .. } = config;
     let mut items = Vec::new();
     if api.enabled && !monitor.is_off() {
-        let default = |address| monitor.is_default_on(api).then_some(address);
+        let default = |address| monitor.is_default_on(api.listen.is_some()).then_some(address);
         for (key, listen) in [
             ("monitor.listen", monitor.listen.or(default(DEFAULT_MONITOR))),
             ("monitor.queue_listen", monitor.queue_listen.or(default(DEFAULT_QUEUE))),

@@ -13,8 +13,9 @@ use zeroize::Zeroizing;
 /// Carries out a command of `prb-config`. The answer is printed as v3 does: pretty JSON, nothing for removals and for a pool that
 /// is not there, an object with a message for an error.
 pub fn config(config: &Config, command: ConfigCommand, out: &mut dyn Write) -> Result<(), ConfigError> {
+    // What is none of v3's is `prb check` by then.
+    let Some(command) = translated(command) else { return Ok(()) };
     let inventory = opened(config)?;
-    let command = translated(command);
     let io = |error| ConfigError::from(CommandError::Io(error));
     let removal = matches!(command, Command::RemovePool(_) | Command::RemoveWorker { .. });
     match v3::run(&inventory, &config.keyring(), &command) {
@@ -27,7 +28,8 @@ pub fn config(config: &Config, command: ConfigCommand, out: &mut dyn Write) -> R
     }
 }
 
-fn translated(command: ConfigCommand) -> Command {
+/// The command of v3, if it is one.
+fn translated(command: ConfigCommand) -> Option<Command> {
     let pool = |args: crate::args::PoolArgs| PoolFields {
         name: args.name,
         pid: args.pid,
@@ -45,7 +47,8 @@ fn translated(command: ConfigCommand) -> Command {
         gatekeeper: args.gatekeeper,
     };
     let pid = |args: crate::args::PidArgs| Pid { pid: args.pid };
-    match command {
+    Some(match command {
+        ConfigCommand::Check(_) | ConfigCommand::Show(_) => return None,
         ConfigCommand::AddPool(args) => Command::AddPool(pool(args)),
         ConfigCommand::UpdatePool(args) => Command::UpdatePool(pool(args)),
         ConfigCommand::RemovePool(args) => Command::RemovePool(pid(args)),
@@ -68,5 +71,5 @@ fn translated(command: ConfigCommand) -> Command {
             let account = Zeroizing::new(account);
             Command::SetPoolOperator(OperatorFields { pid, account, account_type, proxied_account_id })
         }
-    }
+    })
 }

@@ -13,6 +13,9 @@ use std::{
 /// Where it listens unless the configuration says otherwise: the port of PRB v3, on this machine only.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3001);
 
+/// Likewise for `prb trade`, which may be beside its lifecycle.
+pub const DEFAULT_TRADE_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3003);
+
 /// Most addresses to listen on.
 const MOST: usize = 16;
 
@@ -28,6 +31,9 @@ pub struct Api {
     ///
     /// Without it `127.0.0.1:3001` is tried, and if it is taken the bridge runs without an API and says so.
     pub listen: Option<Vec<SocketAddr>>,
+    /// The same for `prb trade`, which often has its lifecycle's configuration and so does not listen at [`Self::listen`]. Without
+    /// it `127.0.0.1:3003` is tried.
+    pub trade_listen: Option<Vec<SocketAddr>>,
     /// File that holds a token of at least 16 characters. Who shows it may change things from anywhere; with it, who is not on
     /// this machine must show it to read, too.
     pub token_file: Option<PathBuf>,
@@ -46,6 +52,7 @@ impl Default for Api {
         Self {
             enabled: true,
             listen: None,
+            trade_listen: None,
             token_file: None,
             allow_unauthenticated: false,
             allow_from: Vec::new(),
@@ -65,19 +72,23 @@ impl Api {
         self.listen.as_deref().unwrap_or(&[DEFAULT_LISTEN])
     }
 
+    /// Where `prb trade` listens.
+    pub fn trader_addresses(&self) -> &[SocketAddr] {
+        self.trade_listen.as_deref().unwrap_or(&[DEFAULT_TRADE_LISTEN])
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let invalid = |key, cause: &str| Err(ConfigError::Invalid { key, cause: cause.to_owned() });
-        let listen = self.addresses();
-        if !(1..=MOST).contains(&listen.len()) {
-            return invalid(
-                "api.listen",
-                "must be 1 to 16 socket addresses; `enabled = false` listens on none",
-            );
-        }
-        let twice =
-            |(at, address): (usize, &SocketAddr)| address.port() != 0 && listen[..at].contains(address);
-        if listen.iter().enumerate().any(twice) {
-            return invalid("api.listen", "names an address twice; remove one");
+        for (key, listen) in [("api.listen", self.addresses()), ("api.trade_listen", self.trader_addresses())]
+        {
+            if !(1..=MOST).contains(&listen.len()) {
+                return invalid(key, "must be 1 to 16 socket addresses; `enabled = false` listens on none");
+            }
+            let twice =
+                |(at, address): (usize, &SocketAddr)| address.port() != 0 && listen[..at].contains(address);
+            if listen.iter().enumerate().any(twice) {
+                return invalid(key, "names an address twice; remove one");
+            }
         }
         if self.allow_hosts.iter().any(|host| host.is_empty() || host.contains([':', '/', '*'])) {
             return invalid(
@@ -154,6 +165,7 @@ mod tests {
         for (text, expected) in [
             ("listen = []", "`enabled = false`"),
             ("listen = [\"127.0.0.1:1\", \"127.0.0.1:1\"]", "twice"),
+            ("trade_listen = []", "api.trade_listen"),
             ("listen = [\"localhost:1\"]", "socket address"),
             ("listen = \"127.0.0.1:1\"", "sequence"),
             ("allow_from = [\"10.0.0.0/33\"]", "a network like 10.0.0.0/24"),

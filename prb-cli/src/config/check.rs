@@ -79,6 +79,17 @@ impl Config {
         if serve.tls_certificate.is_some() != serve.tls_key.is_some() {
             return invalid("serve.tls_key", "certificate and key belong together: name both or neither");
         }
+        if let Some(listen) = serve.metrics_listen {
+            if !serve.metrics {
+                return invalid(
+                    "serve.metrics_listen",
+                    "has metrics and nothing else; remove serve.metrics = false",
+                );
+            }
+            if listen.port() != 0 && listen == serve.listen {
+                return invalid("serve.metrics_listen", "is serve.listen, which has them already; remove it");
+            }
+        }
         if serve.connections == 0 || serve.connections > 1 << 20 || serve.connections_per_peer == 0 {
             return invalid("serve.connections", "must be 1 to 1048576, and at least 1 for each address");
         }

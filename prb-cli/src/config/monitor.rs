@@ -91,9 +91,9 @@ impl Monitor {
         Self { enabled: Some(false), ..Self::default() }
     }
 
-    /// Whether its default addresses are tried beside an API.
-    pub(crate) fn is_default_on(&self, api: &Api) -> bool {
-        self.enabled.unwrap_or(api.listen.is_none())
+    /// Whether its default addresses are tried beside an API whose address somebody `named`, or nobody did.
+    pub(crate) fn is_default_on(&self, named: bool) -> bool {
+        self.enabled.unwrap_or(!named)
     }
 
     /// Whether it has addresses of its own at all.
@@ -235,7 +235,7 @@ mod tests {
             ("enabled = true", named, true),
             ("enabled = false", Api::default(), false),
         ] {
-            assert_eq!(monitor(text).is_default_on(&api), expected, "{text}");
+            assert_eq!(monitor(text).is_default_on(api.listen.is_some()), expected, "{text}");
         }
     }
 

@@ -23,6 +23,9 @@ type About = (&'static str, String);
 /// Most single alerts that are kept between two looks.
 const MOST: usize = 256;
 
+/// How long what followed from something else may outlast it: not all of it is over at once.
+const FOLLOWING: Duration = Duration::from_secs(30);
+
 /// What an alert says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
@@ -39,7 +42,7 @@ pub enum Word {
 pub struct Alert {
     /// What it says.
     pub word: Word,
-    /// `worker`, `stall`, `ingest`, `messages`, `account` or `transaction`.
+    /// `worker`, `stall`, `ingest`, `messages`, `account`, `trader` or `transaction`.
     pub kind: &'static str,
     /// Which of them.
     pub subject: String,
@@ -123,7 +126,15 @@ pub struct Alerts {
 struct Trouble {
     cause: String,
     since: u64,
+    /// Until when it followed from something that was told.
+    followed: Option<u64>,
     told: bool,
+}
+
+/// Whether it is about the data that comes from nodes or data providers. If they are silent, one of these after the other
+/// stands still, and a person is told of the first.
+fn is_of_source((kind, _): &About) -> bool {
+    matches!(*kind, "stall" | "ingest")
 }
 
 impl Alerts {
@@ -145,24 +156,45 @@ impl Alerts {
         let over: Vec<About> =
             self.known.keys().filter(|about| !wrong.contains_key(about)).cloned().collect();
         for about in over {
-            if let Some(Trouble { cause, since, told: true }) = self.known.remove(&about) {
+            if let Some(Trouble { cause, since, told: true, .. }) = self.known.remove(&about) {
                 let (kind, subject) = about;
                 alerts.push(Alert { word: Word::Over, kind, subject, cause, since, at });
             }
         }
-        for ((kind, subject), cause) in wrong {
-            let new = || Trouble { cause: String::new(), since: at, told: false };
-            let trouble = self.known.entry((kind, subject.clone())).or_insert_with(new);
+        let mut source_told = self.known.iter().any(|(about, trouble)| trouble.told && is_of_source(about));
+        for (about, cause) in wrong {
+            let of_source = is_of_source(&about);
+            let new = || Trouble { cause: String::new(), since: at, followed: None, told: false };
+            let trouble = self.known.entry(about.clone()).or_insert_with(new);
             trouble.cause.clone_from(&cause);
-            // Those were waited for already.
-            let patience = if matches!(kind, "stall" | "account") { Duration::ZERO } else { self.after };
-            let lasted = Duration::from_millis(at.saturating_sub(trouble.since));
-            if !trouble.told && lasted >= patience {
+            if trouble.told {
+                continue;
+            }
+            if of_source && source_told {
+                trouble.followed = Some(at);
+                continue;
+            }
+            if trouble.is_due(about.0, at, self.after) {
                 trouble.told = true;
+                source_told |= of_source;
+                let (kind, subject) = about;
                 alerts.push(Alert { word: Word::Raised, kind, subject, cause, since: trouble.since, at });
             }
         }
         alerts
+    }
+}
+
+impl Trouble {
+    /// Whether it has lasted long enough by itself.
+    fn is_due(&self, kind: &str, at: u64, after: Duration) -> bool {
+        let (since, patience) = match self.followed {
+            Some(followed) => (followed, after.max(FOLLOWING)),
+            // Those were waited for already.
+            None if matches!(kind, "stall" | "account") => (self.since, Duration::ZERO),
+            None => (self.since, after),
+        };
+        Duration::from_millis(at.saturating_sub(since)) >= patience
     }
 }
 
@@ -174,6 +206,8 @@ fn troubles(stand: Stand<'_>) -> BTreeMap<About, String> {
         let name = seen.worker.name.to_string();
         let cause = match (&seen.trouble, seen.stage) {
             (_, Stage::Disabled) => continue,
+            // What the store lacks is told as a stall, once for all that wait for it.
+            _ if seen.starved => continue,
             _ if disabled.contains(name.as_str()) => continue,
             (Some(cause), _) => cause.clone(),
             (None, Stage::Unresponsive) => "the chain has marked it as silent".to_owned(),
@@ -189,6 +223,9 @@ fn troubles(stand: Stand<'_>) -> BTreeMap<About, String> {
     for text in stand.accounts {
         wrong.insert(("account", account(text)), text.clone());
     }
+    let trader =
+        stand.trader.iter().map(|(subject, cause)| (("trader", (*subject).to_owned()), cause.clone()));
+    wrong.extend(trader);
     wrong
 }
 

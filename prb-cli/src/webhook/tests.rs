@@ -309,6 +309,41 @@ fn v3_f50_stalls_balances_and_failed_transactions_are_alerts() {
 }
 
 #[test]
+fn v3_f50_a_silent_source_is_one_alert_however_much_stands_still_for_it() {
+    let (mut alerts, mut heard) = (Alerts::new(Duration::from_secs(60)), Heard::default());
+    let stalled = |what| Event::Stalled { what, cause: "waits for a".to_owned() };
+    let starved = WorkerStatus {
+        trouble: Some("waiting for storage changes of block 7".to_owned()),
+        starved: true,
+        ..seen("w1", Stage::Syncing)
+    };
+    let mut at = |second, event: Option<Event>, workers: &[WorkerStatus]| {
+        event.iter().for_each(|event| heard.event(event));
+        let told = told(&mut alerts, second, workers, &[], &mut heard);
+        told.into_iter().map(|alert| (alert.word, alert.subject)).collect::<Vec<_>>()
+    };
+    let one = |word, subject: &str| vec![(word, subject.to_owned())];
+    let all = std::slice::from_ref(&starved);
+    assert_eq!(at(0, Some(stalled("relay headers")), all), one(Word::Raised, "relay headers"));
+    for (second, event) in [
+        (2, Some(stalled("storage changes"))),
+        (4, Some(stalled("workers"))),
+        (30, Some(Event::IngestTrouble { cause: "no answer".to_owned() })),
+        (200, None),
+    ] {
+        assert_eq!(at(second, event, all), [], "it follows from what was told: {second}");
+    }
+    assert_eq!(at(300, Some(Event::IngestRecovered), all), []);
+    let resumed = |what| Some(Event::Resumed { what });
+    assert_eq!(at(301, resumed("relay headers"), all), one(Word::Over, "relay headers"));
+    assert_eq!(at(302, resumed("storage changes"), all), [], "nobody was told of it");
+    // What goes on for itself is told in the end.
+    assert_eq!(at(359, None, all), []);
+    assert_eq!(at(360, None, all), one(Word::Raised, "workers"));
+    assert_eq!(at(361, resumed("workers"), all), one(Word::Over, "workers"));
+}
+
+#[test]
 fn what_somebody_has_disabled_is_no_alert() {
     let mut snapshot = inventory(&["off", "in-pool-off", "odd"]);
     snapshot.workers[0].enabled = false;

@@ -3,6 +3,7 @@
 
 use crate::asked::Side;
 use crate::files::Files;
+use crate::mistakes::one_line;
 use crate::place::Place;
 use crate::provider::fill;
 use crate::providers::{address, other_network, provider};
@@ -76,6 +77,24 @@ async fn what_a_configuration_means_is_shown_without_asking_anybody() {
     );
     assert!(text.contains("feed.fast_sync           no: no verified state is kept here"), "{text}");
     assert!(text.contains(&format!("7 {hash} (pinned)")), "{text}");
+}
+
+#[tokio::test]
+async fn prb_config_check_and_prb_config_show_are_prb_check() {
+    let place = Place::new();
+    let check = place.ok(&["check", "--offline"]).await;
+    assert_eq!(place.ok(&["config", "check", "--offline"]).await, check);
+    let show = place.ok(&["check", "--show", "--json"]).await;
+    assert_eq!(place.ok(&["config", "show", "--json"]).await, show);
+    let elsewhere = place.ok(&["config", "--db-path", "elsewhere", "show"]).await;
+    let row = elsewhere.lines().find(|line| line.starts_with("data_dir ")).unwrap();
+    assert!(row.contains(" elsewhere ") && row.ends_with("(flag --db-path)"), "{row}");
+    assert!(!place.path("data").exists() && !place.path("elsewhere").exists(), "nothing is made");
+    // What cannot be used fails, whatever it is asked by.
+    place.configure("[chain]\nrelay = \"ws://a\"\nparas = \"ws://b\"\n");
+    for command in [&["check"][..], &["config", "check"], &["config", "show"]] {
+        one_line(&place.prb(command).await, &["unknown field `paras`", "did you mean `chain.para`?"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use crate::place::{Place, Running};
 use crate::port::Port;
 use crate::redis_server::Redis;
 use crate::run::until_computing;
+use crate::trade::{listening, until_ready};
 use crate::world::{World, in_time, until_or};
 use prb_cli::deployment::Deployment;
 use prb_core::lifecycle::Stage;
@@ -67,7 +68,8 @@ async fn v3_f47_the_services_of_v2_work_together_by_their_environment_alone() {
     place.set_environment(&[&nodes[..], &shared].concat());
     place.add_alice().await;
     place.add_worker("w", &world.workers[0].url()).await;
-    place.set_environment(&[&nodes[..], &shared, &[("PHALA_MODULE", "trade")]].concat());
+    let own = [("PHALA_MODULE", "trade"), ("PRB_API_TRADE_LISTEN", "127.0.0.1:0")];
+    place.set_environment(&[&nodes[..], &shared, &own].concat());
     let trading = place.start(&[], "info");
     let own = [
         ("PHALA_MODULE", "lifecycle"),
@@ -82,6 +84,7 @@ async fn v3_f47_the_services_of_v2_work_together_by_their_environment_alone() {
     until_computing(&world, &world.workers, logs).await;
     assert!(running.logged(&["a data provider is found"]) && running.logged(&["a data provider answers"]));
     assert!(running.logged(&["Got my peer id"]) && trading.logged(&["trading"]));
+    until_ready(listening(&trading).await, &trading, None).await;
     assert!(!place.path("data/blobs").exists(), "a lifecycle with a provider stores nothing");
     for service in [running, trading, providing] {
         let (code, log) = service.end("-TERM").await;

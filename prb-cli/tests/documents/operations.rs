@@ -3,7 +3,7 @@
 use super::{
     errors::anchors,
     expressions::{bare, grouped_by, is_balanced, is_duration, metrics},
-    measured, text_of,
+    measured, promql, text_of,
 };
 use prb_cli::telemetry::Kind;
 use serde::Deserialize;
@@ -19,7 +19,8 @@ const OF_THE_SCRAPE: [&str; 2] = ["job", "instance"];
 /// have. Counters only grow from their start, so all that can be asked of them is how fast.
 fn read(place: &str, expression: &str, known: &Known) -> BTreeSet<String> {
     let text = bare(expression);
-    assert!(is_balanced(&text), "{place}: brackets: {expression}");
+    let kind = promql::kind_of(expression);
+    assert_eq!(kind, Ok(promql::Kind::Vector), "{place}: {expression}");
     let mut labels: BTreeSet<String> = OF_THE_SCRAPE.map(str::to_owned).into();
     let mut rated = BTreeMap::new();
     for named in metrics(&text) {

@@ -395,7 +395,13 @@ impl Feed {
         }
         let at_tip = self.tip_seen.is_some_and(|seen| seen.elapsed() < TIP_GRACE);
         let (trouble, waits) = (self.stuck.clone(), self.queued.clone());
-        self.cell.publish(Seen { info: self.info.clone(), at_tip, trouble, waits });
+        self.cell.publish(Seen {
+            info: self.info.clone(),
+            at_tip,
+            starved: trouble.is_some(),
+            trouble,
+            waits,
+        });
     }
 
     /// The worker waits for this, or for nothing.
@@ -403,7 +409,8 @@ impl Feed {
         let stuck = self.waiter.note(wait, coverage);
         if stuck != self.stuck {
             self.stuck = stuck;
-            self.cell.publish(Seen { trouble: self.stuck.clone(), ..self.cell.seen() });
+            let trouble = self.stuck.clone();
+            self.cell.publish(Seen { starved: trouble.is_some(), trouble, ..self.cell.seen() });
         }
     }
 
@@ -434,7 +441,8 @@ impl Feed {
         let info = self.info.take();
         let is_away = matches!(error, FeedError::Worker(error) if error.fault() != Fault::Retry);
         let info = info.filter(|_| !is_away);
-        self.cell.publish(Seen { info, at_tip: false, trouble: Some(error.to_string()), waits: None });
+        let trouble = Some(error.to_string());
+        self.cell.publish(Seen { info, trouble, ..Seen::default() });
     }
 }
 

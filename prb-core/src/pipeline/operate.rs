@@ -258,7 +258,7 @@ impl Operate {
                 Action::Submit(call) => call,
             };
             let job = self.desk.next_job();
-            info!(worker = %self.cell.worker.name, %job, call = call.names().1, "submitting");
+            info!(worker = %self.cell.worker.name, pool = %goal.pool, %job, call = call.names().1, "submitting");
             self.lifecycle.submitted(job);
             self.submit(job, goal.pool, call).await?;
         }

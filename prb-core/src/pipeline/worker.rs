@@ -34,6 +34,8 @@ pub struct Seen {
     pub at_tip: bool,
     /// Why it is not fed, if it is not.
     pub trouble: Option<String>,
+    /// Whether that is only what the store lacks: told once for all, as [`Event::Stalled`](super::Event::Stalled).
+    pub starved: bool,
     /// What its turn waits for, if it has for long: nothing is wrong.
     pub waits: Option<String>,
 }
@@ -53,6 +55,8 @@ pub struct WorkerStatus {
     pub at_tip: bool,
     /// Why it does not get on, if it does not.
     pub trouble: Option<String>,
+    /// Whether that is only what the store lacks, which nobody can mend at the worker.
+    pub starved: bool,
     /// What its turn to be fed waits for, if it has for long: many workers want data at once, and nothing is wrong.
     pub waits: Option<String>,
     /// Its messages that the finalized chain has taken.
@@ -255,6 +259,7 @@ impl WorkerCell {
             worker: Worker { goal, ..self.worker.clone() },
             endpoint: self.driver.endpoint(),
             at_tip: seen.at_tip,
+            starved: seen.starved,
             trouble: seen.trouble.or(operated.trouble),
             waits: seen.waits,
             info: seen.info,

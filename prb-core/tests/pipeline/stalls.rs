@@ -205,14 +205,15 @@ async fn workers_ahead_of_the_store_are_told_together_and_once() {
     let (cause, after) = told(&diary, "workers").await;
     assert!(cause.contains("relay block 161: the store is behind the worker"), "{cause}");
     assert!(after < seconds(20), "{after:?}");
-    let trouble = second.workers_status()[0].trouble.clone().unwrap();
-    assert!(trouble.contains("the store is behind the worker"), "{trouble}");
+    let status = second.workers_status()[0].clone();
+    let trouble = status.trouble.unwrap();
+    assert!(trouble.contains("the store is behind the worker") && status.starved, "{trouble}");
     sleep(seconds(120)).await;
     assert_eq!(causes(&diary, "workers").len(), 1);
     behind.source.lag(0);
     behind.ingest_all().await;
     over(&diary, "workers", seconds(30)).await;
-    assert!(second.workers_status().iter().all(|status| status.trouble.is_none()));
+    assert!(second.workers_status().iter().all(|status| status.trouble.is_none() && !status.starved));
     second.stop().await;
 }
 

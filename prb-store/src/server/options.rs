@@ -45,8 +45,11 @@ pub struct ServerOptions {
     pub token: Option<Token>,
     /// Speak TLS, and nothing else.
     pub tls: Option<ServerTls>,
-    /// What `/metrics` answers: the metrics of the process as text for Prometheus, where they are recorded.
+    /// What `/metrics` answers: the metrics of the process as text for Prometheus, where they are recorded. None: the path is
+    /// not there.
     pub metrics: Option<fn() -> Option<String>>,
+    /// Answer `/healthz`, `/readyz` and `/metrics`, and nothing of the store.
+    pub only_health: bool,
 }
 
 impl Default for ServerOptions {
@@ -70,6 +73,7 @@ impl Default for ServerOptions {
             token: None,
             tls: None,
             metrics: None,
+            only_health: false,
         }
     }
 }

@@ -18,6 +18,7 @@ pub(crate) fn seen(name: &str, stage: Stage) -> Seen {
         info: None,
         at_tip: false,
         trouble: None,
+        starved: false,
         waits: None,
         messages_synced: 0,
         facts: None,

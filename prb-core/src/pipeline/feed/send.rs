@@ -295,7 +295,7 @@ pub(super) async fn heard<T, E>(
         warn!(%worker, endpoint, waiting_for = call, seconds, remedy, "worker is silent");
     }
     let trouble = Some(format!("{endpoint} does not answer ({call}) for more than {seconds} s; {remedy}"));
-    cell.publish(Seen { trouble, ..cell.seen() });
+    cell.publish(Seen { trouble, starved: false, ..cell.seen() });
     let answer = answer.await;
     if told && answer.is_ok() {
         info!(%worker, seconds = begun.elapsed().as_secs(), "worker has answered");

@@ -116,7 +116,7 @@ impl Operate {
             return Ok(None);
         }
         let job = self.desk.next_job();
-        info!(worker = %self.cell.worker.name, %job, call = call.names().1, "submitting for a command");
+        info!(worker = %self.cell.worker.name, pool = %goal.pool, %job, call = call.names().1, "submitting for a command");
         self.lifecycle.commanded(job);
         self.order = Some(Order { command, tries: tries + 1, under_way: true });
         self.submit(job, goal.pool, call).await?;
