@@ -115,9 +115,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         Command::Check(CheckArgs { providers, .. }) if !providers.is_empty() => {
             deployment::fed_by(&sources, providers)
         }
-        Command::Check(_)
-            if sources.environment.service()? == Some(Service::Lifecycle) && discovers()? =>
-        {
+        Command::Check(_) if sources.environment.service()? == Some(Service::Lifecycle) && discovers()? => {
             deployment::fed_by(&sources, &[])
         }
         // What is meant for `prb trade` alone needs fewer nodes.

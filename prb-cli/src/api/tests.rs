@@ -257,7 +257,10 @@ async fn default_addresses_of_pages_that_are_taken_are_told_once_and_are_no_fail
 #[test]
 fn pages_have_default_addresses_where_the_api_has_its_own() {
     let of = |api: &config::Api, monitor: &config::Monitor| -> Vec<(u16, bool)> {
-        super::pages(Listen::of(api), monitor, false).iter().map(|page| (page.listen.port(), page.named)).collect()
+        super::pages(Listen::of(api), monitor, false)
+            .iter()
+            .map(|page| (page.listen.port(), page.named))
+            .collect()
     };
     let (default, none) = (config::Api::default(), config::Monitor::default());
     let named = config::Monitor { listen: Some("127.0.0.1:9".parse().unwrap()), ..none.clone() };
