@@ -64,7 +64,7 @@ impl Client {
                 Greeting::Failed(CallError::BadAnswer(error.to_string()))
             }
             Ok((Answer { result: Ok(told), .. }, address)) => match SystemInfo::decode(told) {
-                Ok(told) => Peer::told(peer, told, &address).map_or_else(Greeting::Lied, Greeting::Told),
+                Ok(told) => Peer::told(peer, &told, &address).map_or_else(Greeting::Lied, Greeting::Told),
                 Err(error) => Greeting::Failed(CallError::BadAnswer(error.to_string())),
             },
         }

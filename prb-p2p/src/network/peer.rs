@@ -32,16 +32,16 @@ pub struct Peer {
 
 impl Peer {
     /// The peer at `address`, by what it told; what else it says it is, if that is not its id.
-    pub(super) fn told(id: PeerId, told: SystemInfo, address: &Multiaddr) -> Result<Self, String> {
+    pub(super) fn told(id: PeerId, told: &SystemInfo, address: &Multiaddr) -> Result<Self, String> {
         if told.peer_id.as_deref().and_then(|text| text.parse().ok()) != Some(id) {
-            return Err(clean(told.peer_id.unwrap_or_default()));
+            return Err(clean(told.peer_id()));
         }
         Ok(Self {
             id,
-            hostname: clean(told.hostname.unwrap_or_default()),
+            hostname: clean(told.hostname()),
             role: told.role.unwrap_or_default(),
-            chain_identity: clean(told.chain_identity.unwrap_or_default()),
-            bridge_identity: clean(told.bridge_identity.unwrap_or_default()),
+            chain_identity: clean(told.chain_identity()),
+            bridge_identity: clean(told.bridge_identity()),
             address: address::with_peer(address, id),
             reachable: true,
         })
@@ -49,7 +49,7 @@ impl Peer {
 }
 
 /// Without what could break a line or turn it around, and not longer than a name of a host.
-pub(super) fn clean(text: String) -> String {
+pub(super) fn clean(text: &str) -> String {
     let is_odd = |letter: char| {
         letter.is_control()
             || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -80,7 +80,7 @@ mod tests {
     fn what_a_peer_says_of_itself_is_cleaned_and_cut() {
         let id = PeerId::random();
         let long = SystemInfo { bridge_identity: Some("ä".repeat(100_000)), ..said(&id.to_string()) };
-        let peer = Peer::told(id, long, &"/ip4/10.0.0.1/tcp/1".parse().unwrap()).unwrap();
+        let peer = Peer::told(id, &long, &"/ip4/10.0.0.1/tcp/1".parse().unwrap()).unwrap();
         assert_eq!(peer.hostname, "dp1x");
         assert_eq!(peer.bridge_identity, "ä".repeat(LONGEST));
     }
@@ -89,14 +89,14 @@ mod tests {
     fn a_peer_that_says_it_is_another_is_no_peer() {
         let address = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
         let other = PeerId::random().to_string();
-        assert_eq!(Peer::told(PeerId::random(), said(&other), &address), Err(other));
-        assert!(Peer::told(PeerId::random(), SystemInfo::default(), &address).is_err());
+        assert_eq!(Peer::told(PeerId::random(), &said(&other), &address), Err(other));
+        assert!(Peer::told(PeerId::random(), &SystemInfo::default(), &address).is_err());
     }
 
     #[test]
     fn json_is_that_of_v2() {
         let id: PeerId = "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5".parse().unwrap();
-        let peer = Peer::told(id, said(&id.to_string()), &"/ip4/10.0.0.1/tcp/1".parse().unwrap()).unwrap();
+        let peer = Peer::told(id, &said(&id.to_string()), &"/ip4/10.0.0.1/tcp/1".parse().unwrap()).unwrap();
         assert_eq!(
             serde_json::to_value(&peer).unwrap(),
             serde_json::json!({

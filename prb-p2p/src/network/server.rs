@@ -146,7 +146,7 @@ impl Server {
 
     async fn answer(&self, caller: &Caller, request: &RequestWrapper) -> Result<Bytes, ResponseError> {
         let Some(method) = Method::find(request.method()) else {
-            return failed(format!("there is no method {:?}", clean(request.method().into())));
+            return failed(format!("there is no method {:?}", clean(request.method())));
         };
         if method == Method::Hello {
             return Ok(self.me.clone());

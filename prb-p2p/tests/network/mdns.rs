@@ -2,6 +2,7 @@ use super::*;
 use std::process::Command;
 
 #[test]
+#[allow(clippy::print_stderr)]
 fn v2_f064_peers_find_each_other_by_mdns() {
     if std::env::var_os(INSIDE).is_some() {
         return inside();

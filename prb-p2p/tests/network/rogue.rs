@@ -37,7 +37,7 @@ pub(crate) struct Rogue {
 
 enum Order {
     Dial(PeerId, Multiaddr, oneshot::Sender<Option<ConnectionId>>),
-    Close(ConnectionId),
+    Close(ConnectionId, oneshot::Sender<()>),
 }
 
 #[derive(NetworkBehaviour)]
@@ -84,7 +84,10 @@ impl Rogue {
     }
 
     pub(crate) async fn disconnect(&self, connection: ConnectionId) {
-        self.orders.send(Order::Close(connection)).await.ok().unwrap();
+        let (reply, done) = oneshot::channel();
+        self.orders.send(Order::Close(connection, reply)).await.ok().unwrap();
+        // Gone already, if nobody answers.
+        let _ = done.await;
     }
 
     /// Opens a stream on a connection that is there.
@@ -158,6 +161,7 @@ pub(crate) async fn to_end(stream: &mut Stream) -> Option<Vec<u8>> {
 
 async fn drive(mut swarm: Swarm<Behaviour>, mut orders: mpsc::Receiver<Order>) {
     let mut dials: HashMap<ConnectionId, oneshot::Sender<Option<ConnectionId>>> = HashMap::new();
+    let mut closing: HashMap<ConnectionId, oneshot::Sender<()>> = HashMap::new();
     loop {
         tokio::select! {
             event = swarm.select_next_some() => match event {
@@ -166,6 +170,9 @@ async fn drive(mut swarm: Swarm<Behaviour>, mut orders: mpsc::Receiver<Order>) {
                 } => {
                     let _ = dials.remove(&connection_id).map(|reply| reply.send(Some(connection_id)));
                 }
+                SwarmEvent::ConnectionClosed { connection_id, .. } => {
+                    let _ = closing.remove(&connection_id).map(|reply| reply.send(()));
+                }
                 SwarmEvent::OutgoingConnectionError { connection_id, .. } => {
                     let _ = dials.remove(&connection_id).map(|reply| reply.send(None));
                 }
@@ -173,7 +180,11 @@ async fn drive(mut swarm: Swarm<Behaviour>, mut orders: mpsc::Receiver<Order>) {
             },
             order = orders.recv() => match order {
                 None => return,
-                Some(Order::Close(connection)) => drop(swarm.close_connection(connection)),
+                Some(Order::Close(connection, reply)) => {
+                    if swarm.close_connection(connection) {
+                        closing.insert(connection, reply);
+                    }
+                }
                 Some(Order::Dial(peer, address, reply)) => {
                     let options = DialOpts::peer_id(peer)
                         .condition(PeerCondition::Always)

@@ -160,7 +160,7 @@ fn found(book: &mut Book, now: Instant) -> PeerId {
 
 fn told(peer: PeerId, address: &str) -> Peer {
     let told = SystemInfo { peer_id: Some(peer.to_string()), ..SystemInfo::default() };
-    Peer::told(peer, told, &at(address)).unwrap()
+    Peer::told(peer, &told, &at(address)).unwrap()
 }
 
 fn at(address: &str) -> Multiaddr {
