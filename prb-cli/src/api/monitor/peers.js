@@ -22,8 +22,8 @@ export async function discover() {
 
 /** That there is no network, and what to do about it. */
 export function off(error) {
-    const why = error.isMissing ? "" : `${error.message} `;
-    return h("div", { class: "card empty" }, h("h2", {}, "No network"), h("p", {}, `${why}${OFF}`));
+    const why = error.isMissing ? null : h("p", { class: "note" }, `The API says: ${error.message}.`);
+    return h("div", { class: "card empty" }, h("h2", {}, "No network"), h("p", {}, OFF), why);
 }
 
 export function peers(main) {

@@ -162,8 +162,8 @@ function ofState(row) {
         ["Para headers", number(heights?.para)],
         ["Relay headers", number(heights?.relay)],
         ["Left", row.at_tip ? "at the tip" : `${number(row.blocks_left)} blocks, ${duration(row.eta_seconds)}`],
-        ["Messages taken", number(row.messages_synced)],
-        ["Commands waiting", number(row.commands_waiting)],
+        ["Messages", `${number(row.messages_synced)} taken`],
+        ["Commands", `${number(row.commands_waiting)} waiting`],
     ];
 }
 
