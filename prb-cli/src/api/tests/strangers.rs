@@ -74,12 +74,14 @@ async fn x18_without_permission_nothing_is_changed_on_any_port() {
     std::fs::write(&token, "a-token-of-some-length\n").unwrap();
     let with_token = config::Api { token_file: Some(token), ..here() };
     let apis = [&here(), &with_token].map(|config| {
-        let monitor = config::Monitor { listen: Some("127.0.0.1:0".parse().unwrap()) };
+        let monitor =
+            config::Monitor { listen: Some("127.0.0.1:0".parse().unwrap()), ..config::Monitor::default() };
         Api::begin(config, &monitor, Limits::default()).unwrap()
     });
     let trader = config::Api { trade_listen: here().listen, ..config::Api::default() };
     let none = config::Monitor::default();
-    let of_trader = Api::at(Listen::of_trader(&trader), &trader, &none, Limits::default()).unwrap();
+    let of_trader =
+        Api::at(Listen::of_trader(&trader), &trader, &none, Vec::new(), Limits::default()).unwrap();
     for api in &apis {
         api.attach(place.deployment.clone()).await;
     }
