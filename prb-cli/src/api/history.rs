@@ -60,7 +60,8 @@ impl Histories {
             let name = status.worker.name.to_string();
             let mut past = before.remove(&name).unwrap_or_default();
             past.hear(now, status);
-            past.push(Point::of(now, tip, status.info.as_ref().map(v1::heights)));
+            let heights = status.info.as_ref().map(v1::heights);
+            past.push(Point::of(now, tip, heights.as_ref()));
             self.0.insert(name, past);
         }
     }
@@ -126,9 +127,8 @@ impl Past {
 }
 
 impl Point {
-    fn of(at: u32, tip: Option<u32>, heights: Option<WorkerHeights>) -> Self {
+    fn of(at: u32, tip: Option<u32>, heights: Option<&WorkerHeights>) -> Self {
         let known = |height: Option<u32>| height.unwrap_or(NONE);
-        let heights = heights.as_ref();
         Self {
             at,
             relay: known(heights.and_then(|heights| heights.relay)),

@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn only_rows_that_changed_are_told_and_those_that_are_gone() {
         let before = look(&[("a", "1"), ("b", "2"), ("c", "3")]);
-        let cases: &[(&[(&str, &str)], &[&str])] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+        let cases: &[Case<'_>] = &[
             (&[("a", "1"), ("b", "2"), ("c", "3")], &[]),
             (
                 &[("a", "1"), ("b", "9"), ("c", "3")],
