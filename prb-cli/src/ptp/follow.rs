@@ -19,7 +19,7 @@ use tracing::{debug, info};
 const PERIOD: Duration = Duration::from_secs(3);
 
 /// How long after a peer came or went it is looked again.
-const SOON: Duration = Duration::from_millis(200);
+const SOON: Duration = Duration::from_millis(500);
 
 /// Longest time for an answer of a few bytes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) async fn follow(network: Network, ours: Ours, found: impl Fn(&Providers)) {
     let mut changes = network.changes();
     let (mut known, mut foreign) = (Providers::new(), BTreeSet::new());
-    loop {
+    for round in 0.. {
         let (providers, others): (Vec<_>, Vec<_>) = network
             .peers()
             .into_iter()
@@ -36,9 +36,13 @@ pub(crate) async fn follow(network: Network, ours: Ours, found: impl Fn(&Provide
             .partition(|peer| ours.includes(&peer.chain_identity, &peer.bridge_identity));
         tell_foreign(&mut foreign, &others);
         known.retain(|id, _| !others.iter().any(|peer| peer.id == *id));
-        let asked = providers.into_iter().take(MOST).map(|peer| ask(&network, peer));
+        let asked = turn(providers, |peer| known.contains_key(&peer.id), round);
+        let asked = asked.into_iter().map(|peer| ask(&network, peer));
         for (id, said) in join_all(asked).await.into_iter().flatten() {
             if !known.contains_key(&id) {
+                if known.len() >= MOST {
+                    continue;
+                }
                 info!(peer = %id, address = %said.address, port = said.port, "a data provider is found");
             }
             known.insert(id, said);
@@ -50,6 +54,16 @@ pub(crate) async fn follow(network: Network, ours: Ours, found: impl Fn(&Provide
             Ok(()) = changes.changed() => sleep(SOON).await,
         }
     }
+}
+
+/// Whom to ask in a round: those that are known, and of the others each in its turn, so that no crowd stands before them.
+fn turn<T>(peers: Vec<T>, is_known: impl Fn(&T) -> bool, round: usize) -> Vec<T> {
+    let (mut asked, mut others): (Vec<_>, Vec<_>) = peers.into_iter().partition(is_known);
+    let places = MOST.saturating_sub(asked.len()).max(1);
+    let first = round.wrapping_mul(places) % others.len().max(1);
+    others.rotate_left(first);
+    asked.extend(others.into_iter().take(places));
+    asked
 }
 
 fn is_provider(peer: &Peer) -> bool {
@@ -95,5 +109,24 @@ fn tell_foreign(told: &mut BTreeSet<PeerId>, others: &[Peer]) {
                 "a data provider is not read from: it is of another chain, or of another p2p.bridge_identity"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x18_a_crowd_of_peers_keeps_nobody_from_being_asked() {
+        let crowd: Vec<u32> = (0..1000).collect();
+        let mut asked = BTreeSet::new();
+        for round in 0..20 {
+            let turn = turn(crowd.clone(), |peer| *peer == 999, round);
+            assert!(turn.len() <= MOST && turn.contains(&999), "who is known is asked each time");
+            asked.extend(turn);
+        }
+        assert_eq!(asked.len(), crowd.len(), "everybody has a turn");
+        assert_eq!(turn(vec![1, 2, 3], |_| false, 7).len(), 3);
+        assert!(turn(Vec::<u32>::new(), |_| false, 7).is_empty());
     }
 }

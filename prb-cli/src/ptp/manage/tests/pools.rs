@@ -18,6 +18,7 @@ fn full(pid: u64, name: &str) -> Value {
     json!({ "pid": pid, "name": name, "owner": {}, "enabled": true, "syncOnly": false })
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "calls read better")]
 fn item(id: Value, pool: Value) -> Value {
     json!({ "items": [{ "id": id, "pool": pool }] })
 }
@@ -86,12 +87,14 @@ async fn v2_f045_of_several_pools_all_are_created_or_none() {
     place.ok(Method::CreatePool, json!({ "pools": [pool(1, "//Alice")] })).await;
     let mut same_name = pool(2, "//Bob");
     same_name["name"] = json!("pool 1");
+    let mut same_pid = pool(1, "//Bob");
+    same_pid["name"] = json!("another");
     let nameless = json!({ "pid": 2, "owner": { "mnemonic": "//Bob" } });
     let with_key = |key: &str| json!({ "pid": 2, "name": "b", "owner": { "mnemonic": key } });
     let mut nobody = pool(2, "//Bob");
     nobody["realPhalaSs58"] = json!("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQZ");
     for (second, kind, words) in [
-        (pool(1, "//Bob"), ErrorKind::Duplicated, "pool"),
+        (same_pid, ErrorKind::Duplicated, "there is pool 1 already"),
         (pool(8, "//Bob"), ErrorKind::Duplicated, "pool 8"),
         (same_name, ErrorKind::Duplicated, "called pool 1"),
         (nameless, ErrorKind::Server, "name is missing"),

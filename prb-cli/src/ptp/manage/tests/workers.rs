@@ -19,6 +19,7 @@ fn but(mut worker: Value, field: &str, value: Value) -> Value {
     worker
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "calls read better")]
 fn item(id: Value, worker: Value) -> Value {
     json!({ "items": [{ "id": id, "worker": worker }] })
 }
