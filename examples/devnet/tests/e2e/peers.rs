@@ -279,14 +279,17 @@ async fn v2_f016_a_provider_that_comes_back_on_another_port_is_followed() {
     let place = (std::net::Ipv4Addr::LOCALHOST, site.port());
     site.stop().await;
     freed(place.into()).await;
-    // So that it gets another one.
-    let _taken = tokio::net::TcpListener::bind(place).await.unwrap();
+    // So that it gets another one. Nobody listens there, so whoever still asks is refused at once.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.set_reuseaddr(true).unwrap();
+    taken.bind(place.into()).unwrap();
     site.resume(&world).await;
     let after = site.url("127.0.0.1");
     assert_ne!(before, after);
     assert_eq!(site.id().await, id, "its key is kept");
     manager.until_reading_from(vec![after]).await;
     until_at_tip(&world, 0, &manager).await;
+    drop(taken);
 
     manager.stop().await;
     site.stop().await;
