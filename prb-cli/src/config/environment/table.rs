@@ -5,6 +5,7 @@ use super::{
     MODULE, PORT, QUEUE_REDIS,
 };
 use crate::config::keys::{Kind, flag};
+use prb_p2p::PeerId;
 use std::path::Path;
 use toml::Value;
 
@@ -175,7 +176,22 @@ fn boot_nodes(value: &str) -> Result<Option<Value>, String> {
     let Some(Value::Array(mut nodes)) = urls(value)? else { return Ok(None) };
     let is_any = |node: &str| node.starts_with("/ip4/0.0.0.0/") || node.starts_with("/ip6/::/");
     nodes.retain(|node| !node.as_str().is_some_and(is_any));
-    Ok(Some(Value::Array(nodes)))
+    let nodes = nodes.into_iter().map(|node| node.as_str().map(with_id).map_or(node, Value::String));
+    Ok(Some(Value::Array(nodes.collect())))
+}
+
+/// The guides of v2 write `/ip4/10.0.0.3/tcp/28888/ID`, which is no multiaddr: v2 ignored it. What stands there is the id if it
+/// is one, and left out if not.
+fn with_id(node: &str) -> String {
+    let Some((address, last)) = node.rsplit_once('/') else { return node.to_owned() };
+    let is_port = |(_, port): (&str, &str)| port.parse::<u16>().is_ok();
+    if !address.rsplit_once("/tcp/").is_some_and(is_port) {
+        return node.to_owned();
+    }
+    match last.parse::<PeerId>() {
+        Ok(id) => format!("{address}/p2p/{id}"),
+        Err(_) => address.to_owned(),
+    }
 }
 
 /// One address, whatever is in it.

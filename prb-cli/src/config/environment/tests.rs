@@ -79,6 +79,18 @@ const SET: &[(&str, &str, &str, &str)] = &[
     ("PHALA_WALKIE_BOOT_NODES", "/ip4/0.0.0.0/tcp/18888,/ip6/::/tcp/28889", "p2p.boot_nodes", "[]"),
     ("PTP_LISTEN_ADDRESSES", "/ip4/0.0.0.0/tcp/9", "p2p.listen", r#"["/ip4/0.0.0.0/tcp/9"]"#),
     ("PTP_BOOT_NODES", "/ip4/10.0.0.3/tcp/28888", "p2p.boot_nodes", r#"["/ip4/10.0.0.3/tcp/28888"]"#),
+    (
+        "PTP_BOOT_NODES",
+        "/ip4/10.0.0.3/tcp/1/peer_id_of_data_provider",
+        "p2p.boot_nodes",
+        r#"["/ip4/10.0.0.3/tcp/1"]"#,
+    ),
+    (
+        "PTP_BOOT_NODES",
+        "/ip4/10.0.0.3/tcp/1/QmaFjU19xRS2yWApP1dEoiRKN7WgHs6sLiW9dqVKG8R7zZ",
+        "p2p.boot_nodes",
+        r#"["/ip4/10.0.0.3/tcp/1/p2p/QmaFjU19xRS2yWApP1dEoiRKN7WgHs6sLiW9dqVKG8R7zZ"]"#,
+    ),
 ];
 
 /// Likewise, where the network is joined. By themselves these join none.
