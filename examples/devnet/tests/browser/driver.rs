@@ -37,7 +37,7 @@ pub const PHONE: Screen = Screen { name: "phone", width: 390, height: 844, phone
 const OPTIONAL: [&str; 5] = ["/v1/events", "/v1/managers", "/history", "/v1/workers/bulk", "/ptp/"];
 
 /// What is answered then.
-const ABSENT: [&str; 3] = ["a status of 404 ", "a status of 418 ", "a status of 503 "];
+const ABSENT: [&str; 4] = ["a status of 404 ", "a status of 405 ", "a status of 418 ", "a status of 503 "];
 
 impl Browser {
     /// None, with a word about it, where there is no `chromedriver`; CI must have one.
