@@ -107,6 +107,48 @@ fn every_feature_has_a_test_or_a_word() {
     }
 }
 
+/// Whether a cell names tests, each of which must be in the file named before it.
+fn has_tests(sources: &BTreeMap<String, String>, about: &str, cell: &str) -> bool {
+    let named_in = |file: &str, test: &str| {
+        let files = sources.iter().filter(|(path, _)| path.ends_with(&format!("/{file}")));
+        let mut names = files.flat_map(|(_, text)| functions(text));
+        match test.strip_suffix('…') {
+            Some(beginning) => names.any(|name| name.starts_with(beginning)),
+            None => names.any(|name| name == test),
+        }
+    };
+    let mut file = None;
+    for name in quoted(cell) {
+        if name.ends_with(".rs") {
+            file = Some(name);
+        } else {
+            let file = file.unwrap_or_else(|| panic!("{about}: in which file is {name}?"));
+            assert!(named_in(file, name), "{about}: there is no test {name} in {file}");
+        }
+    }
+    file.is_some()
+}
+
+/// Each listener has tests against peers without permission, with too much, and too slow or too many; or shares them.
+#[test]
+fn every_listener_has_its_tests_against_hostile_peers() {
+    let sources = sources();
+    let document = text_of("docs/faults.md");
+    let section = document.split("## Listeners").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut listeners = 0;
+    for row in section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Listener |")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [listener, faults @ ..] = &cells[..] else { panic!("no cells: {row}") };
+        assert_eq!(faults.len(), 3, "{listener}: X18, X19 and X20");
+        for cell in faults {
+            let is_shared = cell.starts_with("as ") || cell.starts_with("the same ");
+            assert!(has_tests(&sources, listener, cell) || is_shared, "{listener}: no test: {cell}");
+        }
+        listeners += 1;
+    }
+    assert!(listeners >= 5, "{listeners}");
+}
+
 /// Each fault has a row, and what the row names is there: tests (`…` stands for the rest of a name) in the file named
 /// before them, metrics and log lines in the code.
 #[test]

@@ -90,7 +90,7 @@ impl Past {
         let stage = status.stage.name();
         if self.stage != Some(stage) {
             let text = match self.stage {
-                Some(before) => format!("{before} -> {stage}"),
+                Some(before) => format!("{before} → {stage}"),
                 None => format!("seen first, {stage}"),
             };
             self.stage = Some(stage);
@@ -102,7 +102,11 @@ impl Past {
         }
     }
 
+    /// A change of stage is seen, and often told as a message, too, in the same words: it is one event.
     fn happened(&mut self, event: HistoryEvent) {
+        if self.events.back().is_some_and(|last| last.text == event.text && last.stage == event.stage) {
+            return;
+        }
         if self.events.len() == EVENTS {
             self.events.pop_front();
         }
@@ -218,6 +222,7 @@ mod tests {
             (20, at(Stage::Syncing, 19, "checkpoint taken")),
             (30, at(Stage::Syncing, 19, "checkpoint taken")),
             (40, at(Stage::Working, 19, "checkpoint taken")),
+            (50, at(Stage::Working, 39, "Syncing → Working")),
         ] {
             histories.look(second, None, &[status]);
         }
@@ -227,11 +232,12 @@ mod tests {
             [
                 event(10, "Syncing", "seen first, Syncing"),
                 event(19, "Syncing", "checkpoint taken"),
-                event(40, "Working", "Syncing -> Working"),
+                event(40, "Working", "Syncing → Working"),
             ]
         );
         for second in 0..1000 {
-            histories.hear(second, &[at(Stage::Working, 100 + second, &"ä".repeat(1000))]);
+            let text = format!("{second} {}", "ä".repeat(1000));
+            histories.hear(second, &[at(Stage::Working, 100 + second, &text)]);
         }
         let events = histories.of("w").events;
         assert!(events.len() == EVENTS && events.iter().all(|event| event.text.len() <= TEXT), "{events:?}");
