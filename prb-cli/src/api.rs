@@ -162,7 +162,7 @@ impl Api {
     pub fn queue_alone(config: &Config, space: &Space) -> Result<Self, ApiError> {
         let listen = config.monitor.queue_listen.unwrap_or(DEFAULT_QUEUE);
         let page = Page { root: Root::Queue, key: "monitor.queue_listen", listen, named: true };
-        Self::alone(config, page, Subject::Queue(Queue::new(space)))
+        Self::alone(config, page, Subject::Queue(Box::new(Queue::new(space))))
     }
 
     fn alone(config: &Config, page: Page, subject: Subject) -> Result<Self, ApiError> {

@@ -535,7 +535,7 @@ impl Config {
     }
 
     /// For who asks peers and need not be found: it joins their network, and listens nowhere, unless told.
-    pub(crate) fn as_client(mut self) -> Self {
+    pub(crate) fn joining_as_client(mut self) -> Self {
         let is_said = |key| *self.origins.of(key) != Origin::Default;
         let (enabled, listen) = (is_said("p2p.enabled"), is_said("p2p.listen"));
         self.p2p.enabled |= !enabled;

@@ -50,8 +50,8 @@ pub fn configured(sources: &Sources, args: &MonitorArgs) -> Result<Config, Confi
     let MonitorArgs { listen, managers, queue } = args.clone();
     let environment = sources.environment.clone();
     let environment = if queue { environment } else { environment.joining() };
-    let mut config =
-        Config::read_or_default(&Sources { environment, ..sources.clone() }, Purpose::Monitor)?.as_client();
+    let mut config = Config::read_or_default(&Sources { environment, ..sources.clone() }, Purpose::Monitor)?
+        .joining_as_client();
     let monitor = &mut config.monitor;
     monitor.managers_file = managers.or(monitor.managers_file.take());
     if queue {

@@ -11,7 +11,7 @@ pub(super) enum Subject {
     /// A monitor by itself: others are asked.
     Monitor,
     /// The queue of a trader.
-    Queue(Queue),
+    Queue(Box<Queue>),
 }
 
 impl Subject {
