@@ -131,6 +131,9 @@ fn the_inventory_of_a_newer_release_is_refused_and_left_alone() {
     assert!(refused.contains("has format 4") && refused.contains("upgrade"), "{refused}");
 }
 
+/// What releases before tags read up to.
+const BEFORE_TAGS: u64 = 2;
+
 #[test]
 fn tags_raise_the_format_that_older_releases_refuse_and_it_is_theirs_again_without() {
     let folder = tempfile::tempdir().unwrap();
@@ -153,8 +156,7 @@ fn tags_raise_the_format_that_older_releases_refuse_and_it_is_theirs_again_witho
         let set = WorkerSet { name: Some(name.into()), ..WorkerSet::default() };
         Change::SetWorker(if name == "w1" { "w2" } else { "w1" }.into(), set)
     };
-    // What releases before tags read: up to this format, and no field that they do not know.
-    const BEFORE_TAGS: u64 = 2;
+    // Fields that they know; they take a record with any other for damaged.
     let fields = ["enabled", "endpoint", "gatekeeper", "id", "name", "pool", "stake", "sync_only"];
     let is_readable_by_them = || {
         let mut found: Vec<_> = stored().as_object().unwrap().keys().cloned().collect();

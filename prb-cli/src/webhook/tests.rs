@@ -372,16 +372,15 @@ fn what_stands_still_silences_only_what_follows_from_it() {
         (source, workers, false),
     ] {
         let (mut alerts, mut heard) = (Alerts::new(Duration::from_secs(60)), Heard::default());
-        let mut at = |second| {
+        let mut at = |second, event: Option<Event>| {
+            event.iter().for_each(|event| heard.event(event));
             let told = told(&mut alerts, second, &[], &[], &mut heard);
             told.into_iter().map(|alert| (alert.kind, alert.subject)).collect::<Vec<_>>()
         };
         let one = |(kind, subject): (&'static str, &str)| vec![(kind, subject.to_owned())];
-        heard.event(&begin(first));
-        let begun = [at(0), at(60)].concat();
+        let begun = [at(0, Some(begin(first))), at(60, None)].concat();
         assert_eq!(begun, one(first));
-        heard.event(&begin(second));
-        let later = [at(61), at(200), at(2000)].concat();
+        let later = [at(61, Some(begin(second))), at(200, None), at(2000, None)].concat();
         assert_eq!(later, if is_told { one(second) } else { Vec::new() }, "{first:?}, then {second:?}");
     }
 }
