@@ -147,6 +147,8 @@ pub struct Deployment {
     data: Data,
     /// None where it is a process of its own.
     trader: Option<Arc<Trader>>,
+    /// The way to a trader that is a process of its own.
+    queue: Option<Arc<RedisSink>>,
     /// Where a person's orders to the trader are put.
     orders: PathBuf,
     inventory: Inventory,
@@ -219,9 +221,10 @@ impl Deployment {
             let shared = Arc::new(SharedStore::new(store.clone(), cache));
             (builder.source(source, verifier).store(shared).state(state), Data::Own(store))
         };
-        let (builder, trader) = match config.space()? {
+        let (builder, trader, queue) = match config.space()? {
             Some(space) if !config.transactions.dry_run => {
-                (builder.sink(Arc::new(RedisSink::new(&space))), None)
+                let queue = Arc::new(RedisSink::new(&space));
+                (builder.sink(queue.clone()), None, Some(queue))
             }
             _ => {
                 let journal = journal(config)?;
@@ -229,7 +232,7 @@ impl Deployment {
                     one_chain(config, store, &journal).await?;
                 }
                 let trader = Arc::new(start_trader(config, node, operators, journal)?);
-                (builder.sink(trader.clone()), Some(trader))
+                (builder.sink(trader.clone()), Some(trader), None)
             }
         };
         let builder = match config.attestation.pccs()? {
@@ -249,6 +252,7 @@ impl Deployment {
             bridge,
             data,
             trader,
+            queue,
             orders,
             inventory,
             keyring,
@@ -296,6 +300,11 @@ impl Deployment {
             Data::Own(_) => self.bridge.following()?.borrow().stalled.clone(),
             Data::Providers(providers) => providers.trouble(),
         }
+    }
+
+    /// Why no transaction reaches the trader, if it is a process of its own and Redis has not answered for ten seconds.
+    pub(crate) fn queue_trouble(&self) -> Option<String> {
+        self.queue.as_ref()?.trouble()
     }
 
     /// The transactions that are known, and whether they are paused; none where the trader is a process of its own.

@@ -11,7 +11,7 @@ pub use change::{
 };
 pub use record::{Operator, Pool, Record, WorkerRecord};
 
-use format::FORMAT;
+use format::{FORMAT, PLAIN};
 
 use heed::{
     Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn,
@@ -77,9 +77,9 @@ pub struct Looked {
 impl Looked {
     /// What becomes of an inventory of an earlier release.
     pub fn outlook(&self) -> Option<String> {
-        (self.format < FORMAT).then(|| {
+        (self.format < PLAIN).then(|| {
             format!(
-                "the inventory has format {}; the first command that uses it brings it to format {FORMAT}, which earlier \
+                "the inventory has format {}; the first command that uses it brings it to format {PLAIN}, which earlier \
                  releases refuse",
                 self.format
             )
@@ -156,13 +156,13 @@ impl Inventory {
             Some(found) if found > FORMAT => {
                 return Err(InventoryError::NewerFormat { path: path.to_owned(), found });
             }
-            Some(FORMAT) => {}
+            Some(PLAIN..) => {}
             found => {
                 if let Some(found) = found {
                     let (pools, workers) = (pools.remap_data_type(), workers.remap_data_type());
                     format::migrate(found, pools, workers, &mut txn).map_err(failed)?;
                 }
-                meta.put(&mut txn, FORMAT_KEY, &FORMAT).map_err(failed)?;
+                meta.put(&mut txn, FORMAT_KEY, &PLAIN).map_err(failed)?;
             }
         }
         txn.commit().map_err(failed)?;
@@ -186,7 +186,7 @@ impl Inventory {
         let txn = env.read_txn().map_err(failed)?;
         let meta: Option<Table<u64>> = env.open_database(&txn, Some("meta")).map_err(failed)?;
         let found = meta.map(|meta| meta.get(&txn, FORMAT_KEY)).transpose().map_err(failed)?.flatten();
-        let format = found.unwrap_or(FORMAT);
+        let format = found.unwrap_or(PLAIN);
         if format > FORMAT {
             return Err(InventoryError::NewerFormat { path: path.to_owned(), found: format });
         }
@@ -236,7 +236,7 @@ impl Inventory {
         let mut snapshot = self.read(&txn).map_err(failed)?;
         let changes = decide(&snapshot)?;
         let affected = apply(&mut snapshot, &changes).map_err(InventoryError::from)?;
-        self.commit(txn, snapshot.revision, affected.iter()).map_err(failed)?;
+        self.commit(txn, &snapshot, affected.iter()).map_err(failed)?;
         Ok(affected)
     }
 
@@ -251,23 +251,24 @@ impl Inventory {
             let mut snapshot = self.read(&txn)?;
             let changes = decide(&snapshot);
             let made = apply_each(&mut snapshot, &changes);
-            self.commit(txn, snapshot.revision, made.iter().flatten())?;
+            self.commit(txn, &snapshot, made.iter().flatten())?;
             Ok(made)
         })
     }
 
-    /// Writes down what was changed, if anything was.
+    /// Writes down what was changed, if anything was. `snapshot` is what came of it, with the revision that it had before.
     fn commit<'a>(
         &self,
         mut txn: RwTxn<'_>,
-        revision: u64,
+        snapshot: &Snapshot,
         affected: impl Iterator<Item = &'a Affected> + Clone,
     ) -> heed::Result<()> {
         if !affected.clone().any(Affected::changed) {
             return Ok(());
         }
         affected.into_iter().try_for_each(|one| self.store(&mut txn, one))?;
-        self.meta.put(&mut txn, REVISION, &(revision + 1))?;
+        self.meta.put(&mut txn, FORMAT_KEY, &format::needed(snapshot))?;
+        self.meta.put(&mut txn, REVISION, &(snapshot.revision + 1))?;
         txn.commit()
     }
 

@@ -4,9 +4,9 @@
 
 use clap::{CommandFactory, Parser};
 use prb_cli::{
-    args::{Cli, Command},
-    config::{Config, Environment, Purpose, Sources, environment::is_known},
-    manual,
+    args::{Cli, Command, MonitorArgs},
+    config::{Config, Environment, Purpose, Service, Sources, environment::is_known},
+    manual, monitor,
 };
 use serde::Deserialize;
 use std::{
@@ -44,11 +44,11 @@ fn parsed(place: &str, arguments: &[&str]) -> Cli {
 
 #[derive(Deserialize)]
 struct Compose {
-    services: BTreeMap<String, Service>,
+    services: BTreeMap<String, Container>,
 }
 
 #[derive(Deserialize)]
-struct Service {
+struct Container {
     image: String,
     #[serde(default)]
     command: Vec<String>,
@@ -60,6 +60,8 @@ struct Service {
     restart: String,
     #[serde(default)]
     network_mode: String,
+    #[serde(default)]
+    ports: Vec<String>,
     logging: Option<Logging>,
 }
 
@@ -88,8 +90,20 @@ fn v2_f008_v2_f006_containers_are_started_again_and_their_logs_are_bounded() {
     }
 }
 
+/// A port that is published without an address is open to everybody, whatever the firewall says; whoever reaches a node's RPC may ask
+/// it for anything.
+#[test]
+fn v2_f007_the_rpc_of_nodes_is_published_on_this_machine_only() {
+    let compose: Compose = serde_saphyr::from_str(&text("deploy/compose/node.yml")).unwrap();
+    let ports: Vec<_> = compose.services.into_values().flat_map(|service| service.ports).collect();
+    for rpc in ["9944", "9945"] {
+        let published: Vec<_> = ports.iter().filter(|port| port.split(':').any(|part| part == rpc)).collect();
+        assert_eq!(published, [&format!("127.0.0.1:{rpc}:{rpc}")]);
+    }
+}
+
 /// What the guides of PRB v2 write for each service, in their words.
-const GUIDES: [&[(&str, &str)]; 3] = [
+const GUIDES: [&[(&str, &str)]; 5] = [
     &[
         ("PHALA_MODULE", "data_provider"),
         ("NODE_ENV", "development"),
@@ -118,6 +132,9 @@ const GUIDES: [&[(&str, &str)]; 3] = [
         ("PHALA_BRIDGE_IDENTITY", "production"),
         ("PHALA_WALKIE_LISTEN_ADDRESSES", "/ip4/0.0.0.0/tcp/29888"),
     ],
+    &[("PHALA_MODULE", "utils/arena"), ("PHALA_Q_REDIS_ENDPOINT", "redis://127.0.0.1:63792/")],
+    // The monitor's image had no variable that says what it is.
+    &[("PHALA_MODULE", "monitor"), ("PTP_BOOT_NODES", "/ip4/127.0.0.1/tcp/28888/peer_id_of_data_provider")],
 ];
 
 #[test]
@@ -128,16 +145,29 @@ fn v2_f005_v2_f007_the_services_of_the_guides_are_understood_as_they_stand_there
         let sources = Sources { file: "prb.toml".into(), environment: Environment::of(variables.to_vec()) };
         let service = sources.environment.service().unwrap().unwrap();
         let purpose = match service {
-            prb_cli::config::Service::DataProvider => Purpose::DataProvider,
-            prb_cli::config::Service::Trade => Purpose::Trade,
-            _ => Purpose::Run,
+            Service::DataProvider => Purpose::DataProvider,
+            Service::Trade => Purpose::Trade,
+            Service::Lifecycle => Purpose::Run,
+            Service::Monitor | Service::Queue => Purpose::Monitor,
         };
-        let config =
-            Config::load_for(&sources, purpose).unwrap_or_else(|error| panic!("{service:?}: {error}"));
-        let (relay, para) = (config.chain.relay.first(), config.chain.para.first());
-        assert_eq!((relay, para), ("ws://path.to.kusama.node:9945", "ws://path.to.khala.node:9944"));
-        assert!(config.data_dir.starts_with("/var/data"), "{service:?}");
-        assert_eq!(config.space().unwrap().is_some(), purpose != Purpose::DataProvider, "{service:?}");
+        let config = match purpose {
+            Purpose::Monitor => {
+                let args = MonitorArgs { queue: service == Service::Queue, ..MonitorArgs::default() };
+                monitor::configured(&sources, &args)
+            }
+            _ => Config::load_for(&sources, purpose),
+        };
+        let config = config.unwrap_or_else(|error| panic!("{service:?}: {error}"));
+        let has_queue = matches!(service, Service::Trade | Service::Lifecycle | Service::Queue);
+        assert_eq!(config.space().unwrap().is_some(), has_queue, "{service:?}");
+        if purpose == Purpose::Monitor {
+            let boot_nodes = usize::from(service == Service::Monitor);
+            assert_eq!(config.p2p.boot_nodes.len(), boot_nodes, "{service:?}");
+        } else {
+            let (relay, para) = (config.chain.relay.first(), config.chain.para.first());
+            assert_eq!((relay, para), ("ws://path.to.kusama.node:9945", "ws://path.to.khala.node:9944"));
+            assert!(config.data_dir.starts_with("/var/data"), "{service:?}");
+        }
         for (name, _) in variables {
             assert!(compose.contains(&format!("{name}: ")), "the compose files say nothing of {name}");
         }
@@ -217,6 +247,16 @@ fn v3_f53_systemd_units_run_commands_that_there_are_and_wait_for_their_word() {
             usize::from(reloads),
             "{file}: SIGHUP ends what reads nothing again"
         );
+        let joins_peers = !matches!(command, Command::Trade);
+        let [families] = &values("RestrictAddressFamilies")[..] else {
+            panic!("{file}: one list of families")
+        };
+        let families: Vec<_> = families.split_whitespace().collect();
+        for family in ["AF_INET", "AF_INET6", "AF_UNIX"] {
+            assert!(families.contains(&family), "{file}: {family}");
+        }
+        // Listeners of libp2p and mDNS follow the machine's addresses.
+        assert_eq!(families.contains(&"AF_NETLINK"), joins_peers, "{file}: netlink is for peers");
         commands.push(format!("{command:?}").split([' ', '(']).next().unwrap().to_owned());
         assert_eq!(
             (values("Type"), values("Restart")),

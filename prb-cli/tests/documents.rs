@@ -179,3 +179,37 @@ fn every_fault_has_its_tests_metrics_and_log_lines() {
         assert!(listed.contains(id.as_str()), "{id} is not in docs/faults.md");
     }
 }
+
+/// Files that git keeps, or that lie where it would.
+fn kept_files() -> Vec<std::path::PathBuf> {
+    fn visit(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+            if path.is_dir() {
+                if !["target", "artifacts", ".git"].iter().any(|left_out| name == *left_out) {
+                    visit(&path, found);
+                }
+            } else if name != ".git" {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    visit(&workspace(), &mut found);
+    found
+}
+
+#[test]
+fn no_file_holds_a_merge_that_was_left() {
+    let mut texts = 0;
+    for path in kept_files() {
+        // What is no text has no lines.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        texts += 1;
+        for mark in ["<<<<<<< ", ">>>>>>> "] {
+            let at = text.lines().position(|line| line.starts_with(mark));
+            assert_eq!(at, None, "{}: a line begins with {mark:?}", path.display());
+        }
+    }
+    assert!(texts > 300, "{texts}");
+}

@@ -22,9 +22,9 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// How long an answer may take, of all parts together.
@@ -46,8 +46,12 @@ pub struct RedisSink {
     /// Whether the trader left the last question unanswered.
     silent: AtomicBool,
     known: Mutex<Known>,
+    away: watch::Receiver<Away>,
     task: JoinHandle<()>,
 }
+
+/// Since when Redis does not answer, and why; none while it does.
+type Away = Option<(Instant, String)>;
 
 /// What must be known of the trader before a job is submitted once more.
 #[derive(Debug, Default)]
@@ -72,10 +76,24 @@ impl RedisSink {
     /// The trader of a namespace. It connects by itself, now and whenever Redis comes back.
     pub fn new(space: &Space) -> Self {
         let (asks, asked) = mpsc::channel(UNDER_WAY);
-        let asker =
-            Asker { space: space.clone(), name: random_name(), asked, waiting: HashMap::new(), number: 0 };
+        let (tell, away) = watch::channel(None);
+        let asker = Asker {
+            space: space.clone(),
+            name: random_name(),
+            asked,
+            waiting: HashMap::new(),
+            number: 0,
+            away: tell,
+        };
         let task = tokio::spawn(asker.run());
-        Self { asks, silent: AtomicBool::new(false), known: Mutex::default(), task }
+        Self { asks, silent: AtomicBool::new(false), known: Mutex::default(), away, task }
+    }
+
+    /// Why Redis does not answer, if it has not for ten seconds.
+    pub fn trouble(&self) -> Option<String> {
+        let away = self.away.borrow();
+        let (_, cause) = away.as_ref().filter(|(since, _)| since.elapsed() >= PATIENCE)?;
+        Some(format!("redis does not answer: {cause}; check redis.url and that the Redis server runs"))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -209,6 +227,7 @@ struct Asker {
     asked: mpsc::Receiver<Waiting>,
     waiting: HashMap<u64, oneshot::Sender<Told>>,
     number: u64,
+    away: watch::Sender<Away>,
 }
 
 impl Asker {
@@ -222,6 +241,10 @@ impl Asker {
                 backoff.succeeded();
             }
             health.down(&cause);
+            self.away.send_modify(|away| {
+                let since = away.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+                *away = Some((since, cause.to_string()));
+            });
             // Whether they were heard nobody knows; whoever asked asks again.
             for (_, tell) in self.waiting.drain() {
                 let _ = tell.send(Err(cause.to_string()));
@@ -242,6 +265,7 @@ impl Asker {
         // The server itself is asked: a connection alone proves little.
         ::redis::cmd("PING").query_async::<()>(&mut writer).await?;
         health.up();
+        self.away.send_replace(None);
         loop {
             tokio::select! {
                 cause = &mut reading => return Err(cause),

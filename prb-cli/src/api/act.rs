@@ -217,6 +217,7 @@ fn reasons(
 ) -> Vec<String> {
     let mut reasons = heard.told().reasons(deployment.data_trouble());
     reasons.extend(deployment.failure().map(|cause| cause.to_string()));
+    reasons.extend(deployment.queue_trouble());
     match stored {
         Ok(Some(_)) => {}
         Ok(None) => reasons.push("there is no data yet".to_owned()),

@@ -1,5 +1,6 @@
 //! Steps between the formats of the records.
 
+use super::Snapshot;
 use heed::{
     Database, RwTxn,
     types::{SerdeJson, Str},
@@ -17,9 +18,20 @@ type Step = fn(pools: Table, workers: Table, txn: &mut RwTxn<'_>) -> heed::Resul
 const STEPS: &[Step] = &[ids_and_flags];
 
 /// Layout of the records. A change that an older release would misread raises it.
-pub(super) const FORMAT: u64 = 1 + STEPS.len() as u64;
+pub(super) const PLAIN: u64 = 1 + STEPS.len() as u64;
 
-/// Takes records of format `found` to [`FORMAT`].
+/// Layout in which workers may have tags, which releases that read up to [`PLAIN`] cannot read. It differs in nothing else.
+pub(super) const TAGGED: u64 = PLAIN + 1;
+
+/// The newest format that is read.
+pub(super) const FORMAT: u64 = TAGGED;
+
+/// The oldest format that fits what is stored: without tags, releases before them go on reading it.
+pub(super) fn needed(snapshot: &Snapshot) -> u64 {
+    if snapshot.workers.iter().any(|worker| !worker.tags.is_empty()) { TAGGED } else { PLAIN }
+}
+
+/// Takes records of format `found` to [`PLAIN`].
 pub(super) fn migrate(found: u64, pools: Table, workers: Table, txn: &mut RwTxn<'_>) -> heed::Result<()> {
     let done = usize::try_from(found.saturating_sub(1)).unwrap_or(usize::MAX);
     STEPS.iter().skip(done).try_for_each(|step| step(pools, workers, txn))

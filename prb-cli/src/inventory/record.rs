@@ -87,7 +87,7 @@ pub struct WorkerRecord {
     /// Whether it is a gatekeeper: registered, and never added to a pool.
     pub gatekeeper: bool,
     /// Words of its owner's choice to find it by, each once and in order. A record without any is written as releases before
-    /// tags wrote it, which can read it.
+    /// tags wrote it, and the stored format is raised while there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
 }

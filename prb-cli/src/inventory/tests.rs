@@ -128,7 +128,65 @@ fn the_inventory_of_a_newer_release_is_refused_and_left_alone() {
     txn.commit().unwrap();
     drop(inventory);
     let refused = Inventory::open(folder.path()).err().unwrap().to_string();
-    assert!(refused.contains("has format 3") && refused.contains("upgrade"), "{refused}");
+    assert!(refused.contains("has format 4") && refused.contains("upgrade"), "{refused}");
+}
+
+/// What releases before tags read up to.
+const BEFORE_TAGS: u64 = 2;
+
+#[test]
+fn tags_raise_the_format_that_older_releases_refuse_and_it_is_theirs_again_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let inventory = filled(folder.path());
+    let format = || {
+        let txn = inventory.env.read_txn().unwrap();
+        inventory.meta.get(&txn, FORMAT_KEY).unwrap().unwrap()
+    };
+    let stored = || {
+        let txn = inventory.env.read_txn().unwrap();
+        inventory.workers.remap_data_type::<SerdeJson<Value>>().get(&txn, "w1").unwrap().unwrap()
+    };
+    let tag = |tags: &[&str]| {
+        let tags = Some(tags.iter().map(|tag| (*tag).to_owned()).collect());
+        inventory
+            .apply(&[Change::SetWorker("w1".into(), WorkerSet { tags, ..WorkerSet::default() })])
+            .unwrap();
+    };
+    let rename = |name: &str| {
+        let set = WorkerSet { name: Some(name.into()), ..WorkerSet::default() };
+        Change::SetWorker(if name == "w1" { "w2" } else { "w1" }.into(), set)
+    };
+    // Fields that they know; they take a record with any other for damaged.
+    let fields = ["enabled", "endpoint", "gatekeeper", "id", "name", "pool", "stake", "sync_only"];
+    let is_readable_by_them = || {
+        let mut found: Vec<_> = stored().as_object().unwrap().keys().cloned().collect();
+        found.sort();
+        format() == BEFORE_TAGS && found == fields
+    };
+    inventory.apply(&[rename("w2")]).unwrap();
+    inventory.change_each(|_| vec![rename("w1")]).unwrap();
+    assert!(is_readable_by_them(), "{} {}", format(), stored());
+    tag(&[]);
+    assert!(is_readable_by_them(), "nothing was written");
+
+    tag(&["gpu"]);
+    assert!(format() > BEFORE_TAGS, "they say which release to use, not that it is damaged");
+    inventory.apply(&[Change::RemovePool(10)]).unwrap();
+    assert!(format() > BEFORE_TAGS, "whatever is changed beside them");
+
+    tag(&[]);
+    assert!(is_readable_by_them(), "{} {}", format(), stored());
+    inventory
+        .apply(&[Change::AddWorker(WorkerRecord {
+            tags: vec!["gpu".into()],
+            ..WorkerRecord::new("w3", "http://127.0.0.1:8003", 2, 5)
+        })])
+        .unwrap();
+    assert!(format() > BEFORE_TAGS);
+    drop(inventory);
+    assert!(Inventory::look(folder.path()).unwrap().unwrap().outlook().is_none());
+    let opened = Inventory::open(folder.path()).unwrap().snapshot().unwrap();
+    assert_eq!(opened.workers.iter().map(|worker| worker.tags.len()).sum::<usize>(), 1);
 }
 
 #[test]

@@ -23,7 +23,8 @@ type About = (&'static str, String);
 /// Most single alerts that are kept between two looks.
 const MOST: usize = 256;
 
-/// How long what followed from something else may outlast it: not all of it is over at once.
+/// How long what followed from something else may outlast it: not all of it is over at once. What may follow from something waits
+/// as long to be told, since not all of it is noticed at once either.
 const FOLLOWING: Duration = Duration::from_secs(30);
 
 /// What an alert says.
@@ -131,10 +132,23 @@ struct Trouble {
     told: bool,
 }
 
-/// Whether it is about the data that comes from nodes or data providers. If they are silent, one of these after the other
-/// stands still, and a person is told of the first.
-fn is_of_source((kind, _): &About) -> bool {
-    matches!(*kind, "stall" | "ingest")
+/// How far down the stream of data it is, none if it is not about that. If nodes or data providers are silent, one of these after
+/// the other stands still, and a person is told of the first.
+fn depth((kind, subject): &About) -> Option<u8> {
+    match (*kind, subject.as_str()) {
+        ("ingest", _) | ("stall", "relay headers") => Some(SOURCE),
+        ("stall", "storage changes") => Some(1),
+        ("stall", _) => Some(2),
+        _ => None,
+    }
+}
+
+/// Where data comes in: ingest and its relay headers stand still for the same reason, whichever is told.
+const SOURCE: u8 = 0;
+
+/// Whether something at `depth` follows from something at `told`. What is further down keeps nothing above it from getting on.
+const fn follows(depth: u8, told: u8) -> bool {
+    told < depth || (told == SOURCE && depth == SOURCE)
 }
 
 impl Alerts {
@@ -161,22 +175,26 @@ impl Alerts {
                 alerts.push(Alert { word: Word::Over, kind, subject, cause, since, at });
             }
         }
-        let mut source_told = self.known.iter().any(|(about, trouble)| trouble.told && is_of_source(about));
-        for (about, cause) in wrong {
-            let of_source = is_of_source(&about);
+        let told = self.known.iter().filter(|(_, trouble)| trouble.told);
+        // Whoever follows from anything that was told follows from what is furthest up.
+        let mut first_told = told.filter_map(|(about, _)| depth(about)).min();
+        let mut wrong: Vec<_> =
+            wrong.into_iter().map(|(about, cause)| (depth(&about), about, cause)).collect();
+        wrong.sort_by_key(|(depth, ..)| *depth);
+        for (depth, about, cause) in wrong {
             let new = || Trouble { cause: String::new(), since: at, followed: None, told: false };
             let trouble = self.known.entry(about.clone()).or_insert_with(new);
             trouble.cause.clone_from(&cause);
             if trouble.told {
                 continue;
             }
-            if of_source && source_told {
+            if depth.zip(first_told).is_some_and(|(depth, told)| follows(depth, told)) {
                 trouble.followed = Some(at);
                 continue;
             }
-            if trouble.is_due(about.0, at, self.after) {
+            if trouble.is_due(&about, at, self.after) {
                 trouble.told = true;
-                source_told |= of_source;
+                first_told = first_told.into_iter().chain(depth).min();
                 let (kind, subject) = about;
                 alerts.push(Alert { word: Word::Raised, kind, subject, cause, since: trouble.since, at });
             }
@@ -187,12 +205,13 @@ impl Alerts {
 
 impl Trouble {
     /// Whether it has lasted long enough by itself.
-    fn is_due(&self, kind: &str, at: u64, after: Duration) -> bool {
-        let (since, patience) = match self.followed {
-            Some(followed) => (followed, after.max(FOLLOWING)),
+    fn is_due(&self, about: &About, at: u64, after: Duration) -> bool {
+        let (since, patience) = match (self.followed, depth(about)) {
+            (Some(followed), _) => (followed, after.max(FOLLOWING)),
+            (None, Some(1..)) => (self.since, FOLLOWING),
             // Those were waited for already.
-            None if matches!(kind, "stall" | "account") => (self.since, Duration::ZERO),
-            None => (self.since, after),
+            (None, _) if matches!(about.0, "stall" | "account") => (self.since, Duration::ZERO),
+            (None, _) => (self.since, after),
         };
         Duration::from_millis(at.saturating_sub(since)) >= patience
     }
@@ -204,10 +223,10 @@ fn troubles(stand: Stand<'_>) -> BTreeMap<About, String> {
     let disabled = stand.inventory.map(disabled).unwrap_or_default();
     for seen in stand.workers {
         let name = seen.worker.name.to_string();
-        let cause = match (&seen.trouble, seen.stage) {
+        // What the store lacks for all of them is told as a stall, once for all that wait for it.
+        let own = seen.trouble.as_ref().filter(|_| !seen.starved);
+        let cause = match (own, seen.stage) {
             (_, Stage::Disabled) => continue,
-            // What the store lacks is told as a stall, once for all that wait for it.
-            _ if seen.starved => continue,
             _ if disabled.contains(name.as_str()) => continue,
             (Some(cause), _) => cause.clone(),
             (None, Stage::Unresponsive) => "the chain has marked it as silent".to_owned(),

@@ -344,6 +344,80 @@ fn v3_f50_a_silent_source_is_one_alert_however_much_stands_still_for_it() {
 }
 
 #[test]
+fn what_stands_still_silences_only_what_follows_from_it() {
+    let (source, relay, changes) =
+        (("ingest", "chain"), ("stall", "relay headers"), ("stall", "storage changes"));
+    let (workers, state) = (("stall", "workers"), ("stall", "chain state"));
+    let begin = |(kind, what): (&str, &'static str)| match kind {
+        "ingest" => Event::IngestTrouble { cause: "no answer".to_owned() },
+        _ => Event::Stalled { what, cause: "waits".to_owned() },
+    };
+    // What is told first, what stands still later, and whether that is told as well.
+    for (first, second, is_told) in [
+        (workers, relay, true),
+        (workers, source, true),
+        (workers, changes, true),
+        (workers, state, true),
+        (state, relay, true),
+        (state, workers, true),
+        (changes, relay, true),
+        (changes, source, true),
+        (changes, workers, false),
+        (changes, state, false),
+        (relay, changes, false),
+        (relay, workers, false),
+        (relay, source, false),
+        (source, relay, false),
+        (source, changes, false),
+        (source, workers, false),
+    ] {
+        let (mut alerts, mut heard) = (Alerts::new(Duration::from_secs(60)), Heard::default());
+        let mut at = |second, event: Option<Event>| {
+            event.iter().for_each(|event| heard.event(event));
+            let told = told(&mut alerts, second, &[], &[], &mut heard);
+            told.into_iter().map(|alert| (alert.kind, alert.subject)).collect::<Vec<_>>()
+        };
+        let one = |(kind, subject): (&'static str, &str)| vec![(kind, subject.to_owned())];
+        let begun = [at(0, Some(begin(first))), at(60, None)].concat();
+        assert_eq!(begun, one(first));
+        let later = [at(61, Some(begin(second))), at(200, None), at(2000, None)].concat();
+        assert_eq!(later, if is_told { one(second) } else { Vec::new() }, "{first:?}, then {second:?}");
+    }
+}
+
+#[test]
+fn what_is_noticed_before_what_it_follows_from_is_not_told_before_it() {
+    let (mut alerts, mut heard) = (Alerts::new(Duration::from_secs(1)), Heard::default());
+    let mut at = |second, what| {
+        heard.event(&Event::Stalled { what, cause: "waits".to_owned() });
+        let told = told(&mut alerts, second, &[], &[], &mut heard);
+        told.into_iter().map(|alert| alert.subject).collect::<Vec<_>>()
+    };
+    assert_eq!(at(0, "workers"), [""; 0]);
+    assert_eq!(at(2, "storage changes"), [""; 0]);
+    assert_eq!(at(4, "relay headers"), ["relay headers"]);
+    assert_eq!(at(900, "workers"), [""; 0]);
+}
+
+#[test]
+fn what_the_chain_says_of_a_worker_that_waits_for_the_store_is_told() {
+    let starved =
+        |starved, stage| WorkerStatus { trouble: Some("waits".to_owned()), starved, ..seen("w1", stage) };
+    for (worker, expected) in [
+        (starved(true, Stage::Syncing), None),
+        (starved(true, Stage::Disabled), None),
+        (starved(true, Stage::Unresponsive), Some("the chain has marked it as silent")),
+        (starved(true, Stage::InAnotherPool), Some("it is in another pool; remove it there")),
+        (starved(false, Stage::Syncing), Some("waits")),
+    ] {
+        let (mut alerts, mut heard) = (Alerts::new(Duration::ZERO), Heard::default());
+        let told = told(&mut alerts, 0, std::slice::from_ref(&worker), &[], &mut heard);
+        let causes: Vec<_> = told.iter().map(|alert| alert.cause.as_str()).collect();
+        assert_eq!(causes, expected.into_iter().collect::<Vec<_>>(), "{:?}", worker.stage);
+    }
+}
+
+#[test]
 fn what_somebody_has_disabled_is_no_alert() {
     let mut snapshot = inventory(&["off", "in-pool-off", "odd"]);
     snapshot.workers[0].enabled = false;

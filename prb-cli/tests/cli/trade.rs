@@ -30,6 +30,31 @@ async fn at_work_last(world: &World, redis: &Redis, more: &str) -> Place {
     place
 }
 
+/// A lifecycle whose trader is another process: what it feeds goes on without Redis, but nothing is sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn x22_a_lifecycle_without_its_redis_is_not_ready_and_names_it_until_it_is_back() {
+    let Some(mut redis) = Redis::start() else { return };
+    let mut world = World::new(network::Config::default(), 40, 0).await;
+    world.run_chains();
+    let place = Place::new();
+    place.configure(&format!(
+        "data_dir = \"data\"\n[chain]\nrelay = \"{}\"\npara = \"{}\"\n[redis]\nurl = \"{}\"\n[api]\nlisten = [\"127.0.0.1:0\"]\n",
+        world.url(Side::Relay),
+        world.url(Side::Para),
+        redis.url()
+    ));
+    let running = place.run("info");
+    let at = listening(&running).await;
+    until_ready(at, &running, None).await;
+    redis.down();
+    until_ready(at, &running, Some("redis does not answer")).await;
+    assert_eq!(ask(at, "GET", "/healthz", "").await.0, 200, "nothing is wrong with the process");
+    redis.up();
+    until_ready(at, &running, None).await;
+    assert_eq!(running.end("-TERM").await.0, Some(0));
+    world.halt_chains().await;
+}
+
 /// Where the API of a process listens.
 pub async fn listening(running: &Running) -> SocketAddr {
     let listens = async || running.logged(&["the API listens"]);

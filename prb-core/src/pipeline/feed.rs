@@ -12,7 +12,7 @@ use self::{
     assembly::Assembly,
     queue::Limit,
     send::{Ready, Silences, heard},
-    waits::Waiter,
+    waits::{Stuck, Waiter},
 };
 use super::{
     Clock, Hints, STEP_LIMIT,
@@ -117,7 +117,7 @@ pub struct Feed {
     /// Until when a step must have got an answer.
     limit: Limit,
     /// What it has waited for for long.
-    stuck: Option<String>,
+    stuck: Option<Stuck>,
     /// In which queue it has waited for long, which is nobody's fault.
     queued: Option<String>,
     /// What was told of calls that take long.
@@ -394,14 +394,9 @@ impl Feed {
             self.tip_seen = Some(Instant::now());
         }
         let at_tip = self.tip_seen.is_some_and(|seen| seen.elapsed() < TIP_GRACE);
-        let (trouble, waits) = (self.stuck.clone(), self.queued.clone());
-        self.cell.publish(Seen {
-            info: self.info.clone(),
-            at_tip,
-            starved: trouble.is_some(),
-            trouble,
-            waits,
-        });
+        let (trouble, starved) = self.lacks();
+        let waits = self.queued.clone();
+        self.cell.publish(Seen { info: self.info.clone(), at_tip, trouble, starved, waits });
     }
 
     /// The worker waits for this, or for nothing.
@@ -409,9 +404,15 @@ impl Feed {
         let stuck = self.waiter.note(wait, coverage);
         if stuck != self.stuck {
             self.stuck = stuck;
-            let trouble = self.stuck.clone();
-            self.cell.publish(Seen { starved: trouble.is_some(), trouble, ..self.cell.seen() });
+            let (trouble, starved) = self.lacks();
+            self.cell.publish(Seen { trouble, starved, ..self.cell.seen() });
         }
+    }
+
+    /// What it waits for for long, and whether that is what all workers lack.
+    fn lacks(&self) -> (Option<String>, bool) {
+        let stuck = self.stuck.as_ref();
+        (stuck.map(|stuck| stuck.why.clone()), stuck.is_some_and(|stuck| stuck.common))
     }
 
     fn recovered(&mut self, backoff: &mut Backoff) {

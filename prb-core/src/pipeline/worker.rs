@@ -34,7 +34,8 @@ pub struct Seen {
     pub at_tip: bool,
     /// Why it is not fed, if it is not.
     pub trouble: Option<String>,
-    /// Whether that is only what the store lacks: told once for all, as [`Event::Stalled`](super::Event::Stalled).
+    /// Whether that is only what the store lacks for every worker: told once for all, as [`Event::Stalled`](super::Event::Stalled).
+    /// A worker that is ahead of the store is not starved: that is about itself.
     pub starved: bool,
     /// What its turn waits for, if it has for long: nothing is wrong.
     pub waits: Option<String>,
@@ -55,7 +56,7 @@ pub struct WorkerStatus {
     pub at_tip: bool,
     /// Why it does not get on, if it does not.
     pub trouble: Option<String>,
-    /// Whether that is only what the store lacks, which nobody can mend at the worker.
+    /// Whether that is only what the store lacks for every worker, which nobody can mend at this one.
     pub starved: bool,
     /// What its turn to be fed waits for, if it has for long: many workers want data at once, and nothing is wrong.
     pub waits: Option<String>,

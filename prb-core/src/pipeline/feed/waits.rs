@@ -52,6 +52,16 @@ struct Since {
     since: Moment,
 }
 
+/// Why a worker stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stuck {
+    /// For what it waits, in words.
+    pub(super) why: String,
+    /// Whether every worker waits for the same sooner or later: what the store lacks. A worker that is ahead of the store may be the
+    /// only one.
+    pub(super) common: bool,
+}
+
 /// One worker among those of a bridge. Gone, it waits no longer.
 pub(super) struct Waiter {
     waits: Arc<Waits>,
@@ -66,7 +76,7 @@ impl Waiter {
 
     /// The worker waits for this, or for nothing. Tells what there is to tell; why the worker stands still, if it has for
     /// long.
-    pub(super) fn note(&self, wait: Option<Wait>, coverage: Option<&Coverage>) -> Option<String> {
+    pub(super) fn note(&self, wait: Option<Wait>, coverage: Option<&Coverage>) -> Option<Stuck> {
         let now = self.waits.clock.now();
         let mut known = self.waits.known();
         let known = &mut *known;
@@ -100,7 +110,9 @@ impl Waiter {
             Some(Word::Over(after)) => self.tell_over(after),
         }
         let own = known.waiting.get(&self.name).filter(|since| now.since(since.since) >= PATIENCE)?;
-        Some(format!("waiting for {}", waiting(own.wait.0, coverage).what))
+        let (wait, _) = own.wait;
+        let why = format!("waiting for {}", waiting(wait, coverage).what);
+        Some(Stuck { why, common: matches!(wait, Wait::Changes(_) | Wait::Empty) })
     }
 
     /// The worker waits no longer and will not come back to say so. If it was the last one, nobody may be left who would
@@ -211,9 +223,20 @@ mod tests {
         let told_of = told(&announcer, async || wait(200, Some(BEHIND)).await).await;
         let cause = "store: waiting for relay block 9: the store is behind the worker".to_owned();
         assert_eq!(told_of, [Event::Stalled { what: WORKERS, cause }]);
-        assert!(two[0].note(Some(BEHIND), None).unwrap().contains("relay block 9"));
+        assert!(two[0].note(Some(BEHIND), None).unwrap().why.contains("relay block 9"));
         let over = told(&announcer, async || wait(30, None).await).await;
         assert_eq!(over, [Event::Resumed { what: WORKERS }]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_store_lacks_is_common_to_all_and_being_ahead_of_it_is_not() {
+        let announcer = Announcer::default();
+        for (wait, common) in [(Wait::Empty, true), (Wait::Changes(Height(4)), true), (BEHIND, false)] {
+            let one = waiters(&["a"], &announcer).remove(0);
+            assert_eq!(one.note(Some(wait), None), None);
+            advance(PATIENCE).await;
+            assert_eq!(one.note(Some(wait), None).unwrap().common, common, "{wait:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
