@@ -35,6 +35,7 @@ export function transactions(main, { query }, again) {
     const running = table("transactions-sent", "Transactions under way", "Nothing is under way.");
     const queue = table("transactions-waiting", "Transactions that wait", "Nothing waits.", [["Drop", drop]]);
     const past = table("transactions", "Transactions", "There are none.");
+    past.element.classList.add("whole");
     const [ofRunning, ofQueue] = [h("span", { class: "count" }), h("span", { class: "count" })];
     const stand = h("span", { role: "status" });
     const toggle = button("Pause", () => change(), { "data-tool": "pause" });
