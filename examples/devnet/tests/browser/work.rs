@@ -109,7 +109,7 @@ async fn add_worker(monitor: &Monitor<'_>, address: &str) {
 async fn import_worker(monitor: &Monitor<'_>, bridge: &Bridge) {
     const IMPORTED: &str = "imported-1";
     let is_there = || {
-        let workers = bridge.deployment().snapshot().unwrap().workers;
+        let workers = bridge.deployment().inventory().snapshot().unwrap().workers;
         workers.iter().any(|worker| worker.name.as_str() == IMPORTED)
     };
     let csv = format!("name,endpoint,pool,stake,enabled\n{IMPORTED},http://127.0.0.1:9,2,{STAKE},false");

@@ -114,7 +114,7 @@ export function worker(main, { name }, again) {
         facts(identity, [
             ["Name", row.name],
             ["UUID", row.id, "", row.id],
-            ["Key", short(row.public_key, 10), "", row.public_key],
+            ["Key", short(row.public_key, 7), "", row.public_key],
             ["Address", row.endpoint],
             row.endpoints ? ["Published", row.endpoints.join(", ")] : null,
             ["Pool", row.pool],
