@@ -33,7 +33,7 @@ use crate::{
 };
 use prb_chain::{
     chain_state::{CopyChainState, RpcChainState},
-    journal::{Entry, Journal, JournalError, Record, Totals},
+    journal::{Dropped, Entry, Journal, JournalError, Record, Totals},
     keys::Operators,
     redis_queue::RedisSink,
     trader::{ChainNode, DryRun, Nodes, RpcNode, Trader, TraderConfig},
@@ -41,7 +41,7 @@ use prb_chain::{
 };
 use prb_core::{
     fault::unusable,
-    id::Hash,
+    id::{Hash, JobId},
     pipeline::{Bridge, BridgeError, bridge::BridgeOptions},
     port::{BlobStore, ChainState, Cursor, StoreError, Stream},
 };
@@ -318,6 +318,14 @@ impl Deployment {
         match &self.trader {
             Some(trader) => trader.pause(paused).await.map(|_| true),
             None => Ok(false),
+        }
+    }
+
+    /// Ends a transaction that waits as rejected; none where the trader is a process of its own.
+    pub async fn drop_job(&self, job: JobId) -> Result<Option<Dropped>, JournalError> {
+        match &self.trader {
+            Some(trader) => trader.drop_job(job).await.map(Some),
+            None => Ok(None),
         }
     }
 

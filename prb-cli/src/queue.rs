@@ -66,12 +66,10 @@ pub async fn tx(config: &Config, command: TxCommand, out: &mut dyn Write) -> Res
             show(&entry, json, out)?;
         }
         TxCommand::Fees(args) => fees(&image(config)?, args.json, out)?,
-        TxCommand::Drop { job } => match order(config, Order::Drop(job)).await? {
-            Dropped::Yes => writeln!(out, "{job} is dropped")?,
-            Dropped::UnderWay => return Err(QueueError::NotDropped(job, "is under way: the chain ends it")),
-            Dropped::Ended => return Err(QueueError::NotDropped(job, "has ended")),
-            Dropped::Unknown => return Err(QueueError::Unknown(job)),
-        },
+        TxCommand::Drop { job } => {
+            dropped(job, order(config, Order::Drop(job)).await?)?;
+            writeln!(out, "{job} is dropped")?;
+        }
         TxCommand::Pause => {
             order(config, Order::Pause(true)).await?;
             writeln!(out, "transactions are paused; `prb tx resume` sends them again")?;
@@ -82,6 +80,16 @@ pub async fn tx(config: &Config, command: TxCommand, out: &mut dyn Write) -> Res
         }
     }
     Ok(())
+}
+
+/// Fails if a job that was to be dropped is not.
+pub(crate) fn dropped(job: JobId, done: Dropped) -> Result<(), QueueError> {
+    match done {
+        Dropped::Yes => Ok(()),
+        Dropped::UnderWay => Err(QueueError::NotDropped(job, "is under way: the chain ends it")),
+        Dropped::Ended => Err(QueueError::NotDropped(job, "has ended")),
+        Dropped::Unknown => Err(QueueError::Unknown(job)),
+    }
 }
 
 /// Fails where transactions are made elsewhere, or by nobody: an order would be written down where it is never read.

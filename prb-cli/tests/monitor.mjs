@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as api from "../src/api/monitor/api.js";
 import { cellOf } from "../src/api/monitor/cell.js";
 import * as columns from "../src/api/monitor/columns.js";
 import * as csv from "../src/api/monitor/csv.js";
@@ -17,6 +18,7 @@ import { Rate, left } from "../src/api/monitor/rate.js";
 import { address, route } from "../src/api/monitor/route.js";
 import { EventReader, merged, pause } from "../src/api/monitor/stream.js";
 import { nextTheme } from "../src/api/monitor/theme.js";
+import { questions } from "../src/api/monitor/transactions.js";
 import { isOf, pointOf } from "../src/api/monitor/worker.js";
 import { standing, toGo, tone } from "../src/api/monitor/workers.js";
 
@@ -390,6 +392,90 @@ test("each state of a transaction says what to do", () => {
     for (const state of outcomes.STATES) assert.ok(outcomes.hint(state).length > 20 && !outcomes.hint(state).includes("does not know"), state);
     assert.match(outcomes.hint("constructor"), /does not know/);
     same([["c", { accepted: "a", sent: "b", ended: "c" }], ["b", { accepted: "a", sent: "b", ended: null }], ["a", { accepted: "a" }]], outcomes.at);
+});
+
+test("v2_f057 what a trader beyond Redis has is asked for by itself, whatever page and state are looked at", () => {
+    assert.ok(outcomes.STATES.includes("open"));
+    const of = (states, more) => [...states.map((state) => `v1/transactions?state=${state}&limit=1000${more}`)];
+    const open = ["sent", "open", "waiting"];
+    same(
+        [
+            [[...of(open, ""), "v1/transactions?offset=0&limit=100"], { state: "", pool: "" }, 0],
+            [[...of(open, "&pool=7"), "v1/transactions?offset=200&limit=100&state=done&pool=7"], { state: "done", pool: "7" }, 200],
+        ],
+        questions,
+    );
+});
+
+/** Runs something whose questions `answer(path)` answers with a status and a text; gives what was asked with which token. */
+async function asking(answer, run) {
+    const heard = [];
+    const before = globalThis.fetch;
+    globalThis.fetch = async (url, { headers }) => {
+        const path = url.pathname.split("/src/api/")[1];
+        heard.push([path, headers.Authorization ?? ""]);
+        const [status, body] = answer(path);
+        return new Response(body, { status });
+    };
+    try {
+        await run();
+    } finally {
+        globalThis.fetch = before;
+    }
+    return heard;
+}
+
+test("a manager is shown its own token and no other manager's", async () => {
+    const one = { name: "rack1", base: "/managers/rack1/" };
+    const other = { name: "rack 2", base: "/managers/rack-2/" };
+    const heard = await asking(() => [200, "{}"], async () => {
+        for (const [manager, token] of [[one, "first"], [other, ""]]) {
+            api.setManager(manager);
+            if (token) api.setToken(token);
+            await api.get("v1/overview");
+            await api.ask("GET", "v1/managers", { own: true });
+        }
+        assert.ok(!api.hasToken());
+        // This program may want its own on the way, but the manager's goes first.
+        api.setToken("here", true);
+        for (const manager of [other, one, { name: "this", base: "/" }]) {
+            api.setManager(manager);
+            await api.get("v1/overview");
+        }
+        await api.ask("GET", "v1/managers", { own: true });
+        api.setToken("");
+        api.setManager(one);
+        assert.ok(api.hasToken() && !api.hasToken(true));
+        api.setToken("");
+        await api.get("v1/overview");
+    });
+    assert.deepEqual(heard, [
+        ["managers/rack1/v1/overview", "Bearer first"],
+        ["v1/managers", ""],
+        ["managers/rack-2/v1/overview", ""],
+        ["v1/managers", ""],
+        ["managers/rack-2/v1/overview", "Bearer here"],
+        ["managers/rack1/v1/overview", "Bearer first"],
+        ["v1/overview", "Bearer here"],
+        ["v1/managers", "Bearer here"],
+        ["managers/rack1/v1/overview", ""],
+    ]);
+});
+
+test("a program without a list of managers is taken for the only one, one that fails is asked again", async () => {
+    const told = async (...answer) => {
+        let found;
+        await asking(() => answer, async () => {
+            found = await api.managers().catch((error) => error.status);
+        });
+        return found;
+    };
+    const itself = [{ name: "this", base: "/" }];
+    for (const status of [404, 405, 418]) assert.deepEqual(await told(status, ""), itself, String(status));
+    for (const status of [401, 403, 429, 500, 502, 503]) assert.equal(await told(status, ""), status);
+    const rack = [{ name: "rack1", base: "/managers/rack1/" }];
+    assert.deepEqual(await told(200, JSON.stringify({ managers: rack })), rack);
+    for (const body of ["<h1>Log in</h1>", "{}", "null", ""]) assert.equal(await told(200, body), 0, body);
 });
 
 test("what is stored of a chain is compared with what is finalized", () => {

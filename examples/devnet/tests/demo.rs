@@ -3,18 +3,22 @@
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
-use std::time::Duration;
 #[cfg(unix)]
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 /// Seconds until the program gives up. Generous: machines that test are busy.
 const LONG: &str = "600";
+
+/// Longest time until something is seen that comes by itself.
+#[cfg(unix)]
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prb-devnet"));
@@ -30,6 +34,7 @@ fn run(args: &[&str]) -> Output {
 #[cfg(unix)]
 fn ask(at: &str, what: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(at).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = "connection: close\r\ncontent-type: application/json";
     let length = body.len();
     write!(stream, "{what} HTTP/1.1\r\nhost: {at}\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}")
@@ -192,8 +197,14 @@ fn up_serves_the_monitor_until_told_to_stop_and_then_ends_well() {
     let add = json!({ "AddWorker": worker });
     ask(at, "POST /wm/config", &add.to_string());
     let reached = |answer: &str| answer.contains("\"public_key\":\"0x");
-    while !reached(&ask(at, "GET /v1/workers/spare", "")) {
+    let begun = Instant::now();
+    loop {
+        let answer = ask(at, "GET /v1/workers/spare", "");
+        if reached(&answer) {
+            break;
+        }
         assert_eq!(up.0.try_wait().unwrap(), None);
+        assert!(begun.elapsed() < PATIENCE, "it is not taken on: {answer}");
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(lines.any(|line| line.starts_with("everything works after ")));

@@ -18,13 +18,15 @@ use crate::{
     identity::Keyring,
     inventory::{Inventory, WorkerRecord},
     logs::{self, LogError},
+    queue::{self, QueueError},
     telemetry,
     v3::{self, Command as Config},
 };
 use hyper::StatusCode;
+use prb_chain::journal::Dropped;
 use prb_core::{
     command::Command,
-    id::WorkerName,
+    id::{JobId, WorkerName},
     pipeline::BridgeError,
     port::{Coverage, StoreError},
 };
@@ -135,6 +137,11 @@ pub(super) async fn answer(asked: Asked, attached: &Attached) -> Reply {
         Asked::Pause(paused) => Ok(match deployment.pause(paused).await {
             Ok(true) => Reply::ok(&Paused { paused }),
             Ok(false) => conflict(ELSEWHERE),
+            Err(cause) => Reply::server_error(cause),
+        }),
+        Asked::Drop(job) => Ok(match deployment.drop_job(job).await {
+            Ok(Some(done)) => dropped(job, done),
+            Ok(None) => conflict(ELSEWHERE),
             Err(cause) => Reply::server_error(cause),
         }),
         other => look(other, deployment, watch).await,
@@ -327,6 +334,17 @@ fn command(worker: &str, command: Command, deployment: &Deployment) -> Answered 
 fn give(worker: &WorkerName, command: Command, deployment: &Deployment) -> Result<(), BridgeError> {
     info!(%worker, command = command.name(), "a command over the API");
     deployment.bridge().command(worker, command)
+}
+
+/// What became of the order to drop a transaction.
+pub(super) fn dropped(job: JobId, done: Dropped) -> Reply {
+    match queue::dropped(job, done) {
+        Ok(()) => Reply::ok(&Done { ok: true }),
+        Err(cause @ QueueError::Unknown(_)) => {
+            Reply::error(StatusCode::NOT_FOUND, "TransactionNotFound", cause.to_string())
+        }
+        Err(cause) => conflict(cause.to_string()),
+    }
 }
 
 fn no_worker(worker: &str) -> Reply {

@@ -7,9 +7,12 @@ use super::{
     reply::Reply,
     route::{Route, Verb},
 };
-use crate::{bulk::Format, v3};
+use crate::{bulk::Format, queue, v3};
 use hyper::{HeaderMap, StatusCode, header};
-use prb_core::command::{Command, MAX_ENDPOINT_BYTES, MAX_ENDPOINTS};
+use prb_core::{
+    command::{Command, MAX_ENDPOINT_BYTES, MAX_ENDPOINTS},
+    id::JobId,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::error::Category;
@@ -50,6 +53,7 @@ pub(super) enum Asked {
     Export(Format),
     Transactions(Filter, Page),
     Pause(bool),
+    Drop(JobId),
     Events(Topics),
     Log,
     SetLog(String),
@@ -188,6 +192,11 @@ impl Asked {
                 Self::Transactions(filter, page)
             }
             Route::Pause(paused) => Self::Pause(paused),
+            Route::Drop(job) => Self::Drop(queue::job(&job).map_err(|_| {
+                let message =
+                    format!("there is no transaction {:?}; /v1/transactions lists them", short(&job));
+                Reply::error(StatusCode::NOT_FOUND, "TransactionNotFound", message)
+            })?),
             Route::Events => {
                 let wanted = "some of overview, workers, transactions, inventory, with commas between them";
                 Self::Events(option(query, "topics", Topics::named, wanted)?.unwrap_or(Topics::ALL))

@@ -51,6 +51,8 @@ pub(super) enum Route {
     Transactions,
     /// Transactions are paused from now on, or sent again.
     Pause(bool),
+    /// A transaction that waits is not sent.
+    Drop(String),
     /// What changes, as it does.
     Events,
     /// What is logged.
@@ -151,6 +153,7 @@ impl Route {
             ["transactions"] => (Method::GET, Self::Transactions),
             ["transactions", "pause"] => (Method::POST, Self::Pause(true)),
             ["transactions", "resume"] => (Method::POST, Self::Pause(false)),
+            ["transactions", job, "drop"] => (Method::POST, Self::Drop(decoded(job)?)),
             ["log"] => return Some(vec![(Method::GET, Self::Log), (Method::PUT, Self::SetLog)]),
             ["openapi.json"] => (Method::GET, Self::OpenApi),
             _ => return None,
@@ -173,6 +176,7 @@ impl Route {
                 | Self::RemoveOperator(_)
                 | Self::Import
                 | Self::Pause(_)
+                | Self::Drop(_)
                 | Self::SetLog
         )
     }
@@ -253,6 +257,9 @@ mod tests {
             ("POST", "/v1/workers/w1/endpoint", Ok(Route::Command("w1".to_owned(), Verb::Endpoints))),
             ("POST", "/v1/transactions/pause", Ok(Route::Pause(true))),
             ("GET", "/v1/transactions/pause", Err(405)),
+            ("POST", "/v1/transactions/1f-7/drop", Ok(Route::Drop("1f-7".to_owned()))),
+            ("GET", "/v1/transactions/1f-7/drop", Err(405)),
+            ("POST", "/v1/transactions/1f-7", Err(404)),
             ("GET", "/v1/workers/%FF", Err(404)),
             ("GET", "/v1/workers/", Err(404)),
             ("POST", "/v1/workers/w1/sell", Err(404)),
@@ -290,6 +297,7 @@ mod tests {
             ("PUT", "/workers/update_endpoints"),
             ("POST", "/v1/workers/w/checkpoint"),
             ("POST", "/v1/transactions/resume"),
+            ("POST", "/v1/transactions/1f-7/drop"),
             ("PUT", "/v1/workers/w/tags"),
             ("DELETE", "/v1/operators/a"),
             ("POST", "/v1/inventory/import"),

@@ -79,7 +79,11 @@ impl Place {
     }
 
     async fn with(api: &config::Api, limits: Limits) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap(), api, limits).await
+    }
+
+    /// With what the folder holds already.
+    async fn over(folder: TempDir, api: &config::Api, limits: Limits) -> Self {
         let node = format!("ws://{NOBODY}");
         let mut config = Config::for_nodes(folder.path().to_owned(), node.as_str(), node.as_str());
         let operator = DeclaredOperator { name: "alice".into(), development_uri: "//Alice".into() };

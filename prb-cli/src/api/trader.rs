@@ -19,6 +19,10 @@ pub(super) async fn answer(asked: Asked, desk: &Desk) -> Reply {
             Ok(()) => Reply::ok(&json!({ "paused": paused })),
             Err(cause) => Reply::server_error(cause),
         },
+        Asked::Drop(job) => match desk.drop_job(job).await {
+            Ok(done) => act::dropped(job, done),
+            Err(cause) => Reply::server_error(cause),
+        },
         _ => {
             let message = "this is `prb trade`, which only makes transactions; ask `prb lifecycle` or `prb run` for that";
             Reply::error(StatusCode::NOT_FOUND, "NotFound", message)

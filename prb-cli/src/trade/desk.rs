@@ -2,11 +2,11 @@
 
 use super::pulse::Pulse;
 use prb_chain::{
-    journal::{Entry, JournalError},
+    journal::{Dropped, Entry, JournalError},
     redis_queue::Space,
     trader::Trader,
 };
-use prb_core::moment::Moment;
+use prb_core::{id::JobId, moment::Moment};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -81,6 +81,11 @@ impl Desk {
     /// Sends no transactions from now on, or sends them again.
     pub(crate) async fn pause(&self, paused: bool) -> Result<(), JournalError> {
         self.trader.pause(paused).await.map(drop)
+    }
+
+    /// Ends a transaction that waits as rejected.
+    pub(crate) async fn drop_job(&self, job: JobId) -> Result<Dropped, JournalError> {
+        self.trader.drop_job(job).await
     }
 
     fn now(&self) -> Moment {

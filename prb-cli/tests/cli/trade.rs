@@ -113,7 +113,7 @@ async fn v2_f053_a_trader_answers_http_by_the_rules_of_the_api() {
         assert!(metrics.lines().any(|line| line.starts_with(name)), "{name} in {metrics}");
     }
 
-    for method in ["pause", "resume"] {
+    for method in ["pause", "resume", "1-1/drop"] {
         let path = format!("/v1/transactions/{method}");
         assert_eq!(asked_from_elsewhere(at, "POST", &path).await, 401, "{path}");
     }
@@ -121,6 +121,8 @@ async fn v2_f053_a_trader_answers_http_by_the_rules_of_the_api() {
     let (status, said) = ask(at, "POST", "/v1/transactions/pause", "").await;
     assert_eq!((status, said), (200, "{\"paused\":true}".to_owned()));
     assert_eq!(get(at, "/readyz").await, (200, json!({ "ready": true, "reasons": [], "paused": true })));
+    let (status, said) = ask(at, "POST", "/v1/transactions/1-1/drop", "").await;
+    assert!(status == 404 && said.contains("no transaction 1-1 is known"), "{said}");
     let (_, said) = get(at, "/v1/transactions").await;
     assert_eq!((&said["paused"], &said["total"]), (&json!(true), &json!(0)));
     assert!(place.ok(&["tx", "list"]).await.starts_with("paused"), "it is the journal's");

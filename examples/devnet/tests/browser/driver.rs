@@ -11,6 +11,8 @@ use std::{
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::Duration,
 };
 use tokio::net::TcpStream;
 
@@ -32,6 +34,9 @@ pub struct Screen {
 
 pub const DESKTOP: Screen = Screen { name: "desktop", width: 1280, height: 800, phone: false };
 pub const PHONE: Screen = Screen { name: "phone", width: 390, height: 844, phone: true };
+
+/// Longest time until chromedriver listens. Generous: machines that test are busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Pages go on without these where there are none, as on a machine without a peer-to-peer network.
 const OPTIONAL: [&str; 1] = ["/ptp/"];
@@ -161,14 +166,16 @@ impl Driver {
             .unwrap();
         let said = BufReader::new(child.stdout.take().unwrap());
         let mut driver = Self { child, address: (Ipv4Addr::LOCALHOST, 0).into(), folder };
-        let mut lines = said.lines().map_while(Result::ok);
-        let port = lines.find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
+        let (tell, told) = mpsc::channel();
+        // To its end: a pipe that nobody reads would hold it up once it is full.
+        std::thread::spawn(move || {
+            for line in said.lines().map_while(Result::ok) {
+                if let Some((_, port)) = line.split_once("started successfully on port ") {
+                    let _ = tell.send(port.trim_end_matches('.').parse().unwrap());
+                }
+            }
         });
-        driver.address.set_port(port.expect("chromedriver says its port"));
-        // A pipe that nobody reads would hold it up once it is full.
-        std::thread::spawn(move || lines.for_each(drop));
+        driver.address.set_port(told.recv_timeout(PATIENCE).expect("chromedriver says its port in time"));
         driver
     }
 }

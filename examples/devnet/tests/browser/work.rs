@@ -44,6 +44,7 @@ async fn v2_f070_v2_f073_a_worker_is_added_followed_to_work_and_restarted_in_a_b
         monitor.has_row("Transactions", &format!("{what} is done"), ended).await;
     }
 
+    import_worker(&monitor, &bridge).await;
     look_at_everything(&monitor).await;
     choose_colours(&monitor).await;
     assert_eq!(browser.complaints().await, [""; 0]);
@@ -102,6 +103,34 @@ async fn add_worker(monitor: &Monitor<'_>, address: &str) {
     monitor.press("Save").await;
     monitor.dialog_closes().await;
     monitor.has_row("Workers", "it is listed", |row| tells(row, "Name", SPARE)).await;
+}
+
+/// Another worker comes from a text, once it was shown what that changes.
+async fn import_worker(monitor: &Monitor<'_>, bridge: &Bridge) {
+    const IMPORTED: &str = "imported-1";
+    let is_there = || {
+        let workers = bridge.deployment().inventory().snapshot().unwrap().workers;
+        workers.iter().any(|worker| worker.name.as_str() == IMPORTED)
+    };
+    let csv = format!("name,endpoint,pool,stake,enabled\n{IMPORTED},http://127.0.0.1:9,2,{STAKE},false");
+    monitor.go("pools", "second").await;
+    monitor.press("Import").await;
+    monitor.dialog_opens("Import pools and workers").await;
+    monitor.fill("or text", &csv).await;
+    monitor.press("Check").await;
+    monitor.shows(&format!("worker {IMPORTED} added")).await;
+    assert!(!is_there(), "it was only shown");
+    for screen in [PHONE, DESKTOP] {
+        monitor.browser.look_at(screen).await;
+        monitor.drawn().await;
+        monitor.browser.picture(&format!("import-light-{}", screen.name)).await;
+    }
+    monitor.press("Import").await;
+    monitor.dialog_closes().await;
+    monitor.shows("The import is done: 1 changed").await;
+    assert!(is_there());
+    monitor.go("workers", IMPORTED).await;
+    monitor.has_row("Workers", "it is listed", |row| tells(row, "Name", IMPORTED)).await;
 }
 
 async fn restart(monitor: &Monitor<'_>) {

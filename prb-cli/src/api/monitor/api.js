@@ -43,20 +43,29 @@ export function remember(storage, key, value) {
     }
 }
 
-let held = remembered("sessionStorage", TOKEN);
-
-/** Whether a token is shown. */
-export function hasToken() {
-    return held !== "";
-}
-
-/** Shows this token from now on; none if it is empty. It is kept until the tab is closed. */
-export function setToken(token) {
-    held = token;
-    remember("sessionStorage", TOKEN, token);
-}
-
+/** Tokens by the bases of those that want them, empty for this program itself: what one wants is no other's to see. */
+const tokens = new Map();
 let manager = { name: "", base: "" };
+
+/** The token for who is at a base; empty without one. */
+function tokenAt(base) {
+    if (!tokens.has(base)) tokens.set(base, remembered("sessionStorage", tokenKey(base)));
+    return tokens.get(base);
+}
+
+const tokenKey = (base) => (base ? `${TOKEN} ${base}` : TOKEN);
+
+/** Whether there is a token for the manager that is asked, or with `own` for this program. */
+export function hasToken(own = false) {
+    return tokenAt(own ? "" : manager.base) !== "";
+}
+
+/** Shows this token to it from now on; none if it is empty. It is kept until the tab is closed. */
+export function setToken(token, own = false) {
+    const base = own ? "" : manager.base;
+    tokens.set(base, token);
+    remember("sessionStorage", tokenKey(base), token);
+}
 
 /** The manager that is asked: its name in addresses (empty for this program itself) and its base below this program's. */
 export function setManager({ name, base }) {
@@ -86,7 +95,9 @@ function where(path, own) {
  */
 export async function request(method, path, { body, type = "application/json", own = false, signal } = {}) {
     const headers = {};
-    if (held) headers.Authorization = `Bearer ${held}`;
+    // On the way to a manager this program may want its own; it shows that to nobody.
+    const token = (own ? "" : tokenAt(manager.base)) || tokenAt("");
+    if (token) headers.Authorization = `Bearer ${token}`;
     if (body !== undefined) headers["Content-Type"] = type;
     try {
         return await fetch(where(path, own), {
@@ -139,6 +150,18 @@ export async function ask(method, path, options) {
 
 export const get = (path) => ask("GET", path);
 export const post = (path, body) => ask("POST", path, { body });
+
+/** Names and bases of the managers that are shown here; this program alone where it is of a release that has no list of them. */
+export async function managers() {
+    try {
+        const said = await ask("GET", "v1/managers", { own: true });
+        if (!Array.isArray(said?.managers)) throw new ApiError(0, "the answer is not understood");
+        return said.managers;
+    } catch (error) {
+        if (error.isMissing) return [{ name: "this", base: "/" }];
+        throw error;
+    }
+}
 
 /** A configuration command. */
 export const config = (command, fields) => ask("POST", "wm/config", { body: { [command]: fields } });

@@ -1,6 +1,6 @@
 // Which page of which manager is shown, and how its API stands.
 
-import { ask, link, remember, remembered, setManager } from "./api.js";
+import { link, managers as listed, remember, remembered, setManager } from "./api.js";
 import { button, h, say } from "./dom.js";
 import { clock, duration } from "./format.js";
 import { token } from "./forms.js";
@@ -42,23 +42,34 @@ let failing = null;
 /** Whether the token was asked for: who leaves that dialog is not asked again and again. */
 let asked = false;
 
-banner.append(trouble, countdown, button("Ask now", () => live?.now()), button("Token", () => token(begin)));
-document.getElementById("token").addEventListener("click", () => token(begin));
+banner.append(trouble, countdown, button("Ask now", () => live?.now()), button("Token", () => wantToken()));
+document.getElementById("token").addEventListener("click", () => wantToken());
 theme(document.getElementById("theme"));
 select.addEventListener("change", () => {
     location.hash = address({ manager: select.value, page: where.page === "worker" ? "workers" : where.page });
 });
 
-/** Which managers there are; itself where it cannot tell. */
-async function begin() {
-    try {
-        managers = (await ask("GET", "v1/managers", { own: true })).managers;
-    } catch {
-        managers = [{ name: "this", base: "/" }];
-    }
+/** Asks which managers there are, until that is told; then for the page. */
+function begin() {
+    live?.end();
+    page?.end?.();
+    page = null;
+    live = new Live({ load: listed, show: choices }, stand);
+}
+
+function choices(told) {
+    managers = told;
     select.replaceChildren(...managers.map(({ name }) => h("option", { value: name }, name)));
     select.parentElement.hidden = managers.length < 2;
     go();
+}
+
+/** Asks for the token of the manager that is shown; until there is a page, for that of this program. */
+function wantToken(why = "") {
+    return token(() => {
+        asked = false;
+        begin();
+    }, { why, own: page === null, of: select.parentElement.hidden ? "" : select.value });
 }
 
 function go() {
@@ -134,10 +145,7 @@ function stand(how) {
     tell();
     if (how.error?.status !== 401 || asked) return;
     asked = true;
-    token(() => {
-        asked = false;
-        begin();
-    }, "The API wants a token from here");
+    wantToken("The API wants a token from here");
 }
 
 /** Says since when nothing is known, and when it is asked again. */

@@ -66,15 +66,37 @@ export function say(element, text, tone = "") {
     if (element.className !== tone) element.className = tone;
 }
 
-/** Writes names and values into a `dl`, and leaves alone what is as it was. */
+/** Writes names and values into a `dl`, and leaves alone what is as it was: `[name, value, tone, full]`, where `full` is copied. */
 export function facts(list, rows) {
     const shown = rows.filter((row) => row !== null);
     while (list.children.length > 2 * shown.length) list.lastElementChild.remove();
-    shown.forEach(([name, value, tone = ""], at) => {
+    shown.forEach(([name, value, tone = "", full = ""], at) => {
         if (!list.children[2 * at]) list.append(h("dt"), h("dd"));
         say(list.children[2 * at], name);
-        say(list.children[2 * at + 1], String(value ?? "–"), tone);
+        const place = list.children[2 * at + 1];
+        if (full) copied(place, String(value), full);
+        else {
+            say(place, String(value ?? "–"), tone);
+            place.removeAttribute("title");
+        }
     });
+}
+
+/** Writes a text that stands for another one, which is told on hover and can be copied. */
+function copied(place, text, full) {
+    if (place.title === full && place.firstElementChild?.textContent === text) return;
+    const copy = async () => {
+        try {
+            await navigator.clipboard.writeText(full);
+            toast("It is copied");
+        } catch {
+            // Only pages of this machine or with TLS may: there it is to be marked by hand.
+            toast(full);
+        }
+    };
+    place.title = full;
+    place.className = "";
+    place.replaceChildren(h("span", {}, text), button("Copy", copy, { class: "plain copy", "aria-label": `Copy ${full}` }));
 }
 
 /** Writes `[text, address, tone]` into a list, and keeps the items that are as they were. */

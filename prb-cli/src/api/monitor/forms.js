@@ -96,15 +96,16 @@ export async function remove(name, lines, act, done) {
 
 let asked = false;
 
-/** Asks for the token, once at a time. */
-export async function token(done, why = "") {
+/** Asks for the token of a manager, or with `own` of this program, once at a time; `of` names the manager where there are several. */
+export async function token(done, { why = "", own = false, of = "" } = {}) {
     if (asked) return;
     asked = true;
     const hint = `${why ? `${why}. ` : ""}It is in the file that api.token_file names, and is kept until this tab is closed.${
-        hasToken() ? " Leave it empty to forget the one that is kept." : ""
+        hasToken(own) ? " Leave it empty to forget the one that is kept." : ""
     }`;
     const fields = [{ name: "token", label: "Token", kind: "secret", hint }];
-    const given = await form("Token of the API", fields, async (values) => setToken(values.token.trim()), "Use it");
+    const title = `Token of ${own || !of ? "the API" : of}`;
+    const given = await form(title, fields, async (values) => setToken(values.token.trim(), own), "Use it");
     asked = false;
     if (given) done();
 }

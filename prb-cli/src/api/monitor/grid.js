@@ -210,7 +210,7 @@ export class Grid {
         }
         line.cells = this.columns.shown.map((column) => {
             const cell = h("td", { class: column.number ? "number" : null, "data-column": column.title });
-            for (const [label, act] of column.buttons ?? []) cell.append(button(label, () => act(line.row)));
+            for (const [label, act] of column.buttons ?? []) cell.append(button(label, () => act(line.row), { "data-act": label }));
             line.element.append(cell);
             return { cell, said: {} };
         });

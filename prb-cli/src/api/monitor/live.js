@@ -165,6 +165,8 @@ export class Live {
             const answer = await this.page.load();
             if (this.ended) return;
             this.page.show(answer);
+            // It may have been what another page waited for.
+            if (this.ended) return;
             Object.assign(this, { failures: 0, since: null, error: null });
         } catch (cause) {
             if (this.ended) return;

@@ -7,10 +7,10 @@ import { Grid } from "./grid.js";
 import { shortened, state } from "./kinds.js";
 
 /** States of a list, in the order of a transaction's life. */
-export const STATES = ["waiting", "sent", "done", "failed", "rejected", "expired", "unknown"];
+export const STATES = ["waiting", "open", "sent", "done", "failed", "rejected", "expired", "unknown"];
 
 // Without a prototype: states come from elsewhere.
-const TONES = { __proto__: null, done: "good", failed: "bad", rejected: "bad", expired: "warn", unknown: "warn", sent: "", waiting: "note" };
+const TONES = { __proto__: null, done: "good", failed: "bad", rejected: "bad", expired: "warn", unknown: "warn", sent: "", open: "", waiting: "note" };
 
 const HINTS = {
     __proto__: null,
@@ -44,8 +44,8 @@ export function at(row) {
     return row.ended ?? row.sent ?? row.accepted;
 }
 
-/** A table of transactions; its tools are remembered by `name`. */
-export function table(name, label, none) {
+/** A table of transactions; its tools are remembered by `name`, `more` are buttons of each row beside that of its details. */
+export function table(name, label, none, more = []) {
     const columns = [
         {
             title: "What",
@@ -57,7 +57,7 @@ export function table(name, label, none) {
         { title: "When", value: at, cell: (row) => ({ text: ago(at(row), Date.now()), title: at(row) ?? "" }), width: 12 },
         { title: "Pool", number: true, value: (row) => row.pool, width: 6 },
         { title: "Outcome", value: (row) => row.message, width: 36 },
-        { title: "Details", buttons: [["Show", details]], width: 9 },
+        { title: "Details", buttons: [["Show", details], ...more], width: 9 + 7 * more.length },
         shortened("Extrinsic", (row) => row.extrinsic, { less: true, width: 16 }),
         { title: "Id", rare: true, value: (row) => row.id, width: 24 },
     ];

@@ -7,6 +7,8 @@ import { number } from "./format.js";
 import { STATES, table } from "./outcomes.js";
 
 const ROWS = 100;
+/** Rows of those that have not ended, the API's most. */
+const MOST = 1000;
 
 /** How sending stands, and its colour. */
 function standing({ paused, queue }) {
@@ -15,13 +17,25 @@ function standing({ paused, queue }) {
     return paused ? ["Paused: nothing is sent", "state warn"] : ["Transactions are sent", "state good"];
 }
 
+/**
+ * What is asked: those that are sent, those that a trader beyond Redis has (`open`: it does not tell how far they are, and others
+ * have none of these), those that wait, and a page of all that are wanted.
+ */
+export function questions(filter, offset) {
+    const of = filter.pool ? { pool: filter.pool } : {};
+    const wanted = Object.fromEntries(Object.entries(filter).filter(([, value]) => value));
+    const all = [...["sent", "open", "waiting"].map((state) => ({ state, limit: MOST, ...of })), { offset, limit: ROWS, ...wanted }];
+    return all.map((query) => `v1/transactions?${new URLSearchParams(query)}`);
+}
+
 export function transactions(main, { query }, again) {
     const filter = { state: query.get("state") ?? "", pool: query.get("pool") ?? "" };
     let paused = false;
     let offset = 0;
     const running = table("transactions-sent", "Transactions under way", "Nothing is under way.");
-    const queue = table("transactions-waiting", "Transactions that wait", "Nothing waits.");
+    const queue = table("transactions-waiting", "Transactions that wait", "Nothing waits.", [["Drop", drop]]);
     const past = table("transactions", "Transactions", "There are none.");
+    past.element.classList.add("whole");
     const [ofRunning, ofQueue] = [h("span", { class: "count" }), h("span", { class: "count" })];
     const stand = h("span", { role: "status" });
     const toggle = button("Pause", () => change(), { "data-tool": "pause" });
@@ -57,6 +71,19 @@ export function transactions(main, { query }, again) {
         again();
     }
 
+    async function drop(row) {
+        const means = "It is not sent, and ends as rejected. The worker asks for it again where it still needs it.";
+        const wanted = await confirm("Drop this transaction?", [row.description ?? row.id, means], { act: "Drop", danger: true });
+        if (!wanted) return;
+        try {
+            await post(`v1/transactions/${encodeURIComponent(row.id)}/drop`);
+            toast("The transaction is dropped");
+        } catch (error) {
+            toast(error.message, true);
+        }
+        again();
+    }
+
     async function change() {
         const verb = paused ? "resume" : "pause";
         const means = paused ? "What waits is sent." : "Nothing is sent until it is resumed, also after a restart. Workers stop getting on.";
@@ -72,15 +99,8 @@ export function transactions(main, { query }, again) {
     }
 
     const load = async () => {
-        const wanted = Object.entries(filter).filter(([, value]) => value);
-        const asked = new URLSearchParams([["offset", offset], ["limit", ROWS], ...wanted]);
-        const of = filter.pool ? `&pool=${encodeURIComponent(filter.pool)}` : "";
         try {
-            return await Promise.all([
-                get(`v1/transactions?state=sent&limit=1000${of}`),
-                get(`v1/transactions?state=waiting&limit=1000${of}`),
-                get(`v1/transactions?${asked}`),
-            ]);
+            return await Promise.all(questions(filter, offset).map(get));
         } catch (error) {
             // Made by another process: its words say where they are.
             if (error.status === 409) return error.message;
@@ -95,20 +115,20 @@ export function transactions(main, { query }, again) {
             [running, queue, past].forEach((grid) => grid.show([]));
             return;
         }
-        const [sent, waiting, page] = answer;
+        const [sent, open, waiting, page] = answer;
         paused = page.paused;
         toggle.hidden = paused === null;
         say(stand, ...standing(page));
         say(toggle, paused ? "Resume" : "Pause", "");
-        // A queue in Redis tells of those that the trader has, not how far they are.
-        const open = page.transactions.filter((row) => row.state === "open");
-        running.show([...sent.transactions, ...open]);
+        // Who only looks at a queue drops nothing.
+        queue.element.classList.toggle("seen", Boolean(page.queue));
+        running.show([...sent.transactions, ...open.transactions]);
         queue.show(waiting.transactions);
         past.show(page.transactions);
-        say(ofRunning, number(sent.total + open.length), "count");
+        say(ofRunning, number(sent.total + open.total), "count");
         say(ofQueue, number(waiting.total), "count");
         const there = [...pool.options].map((option) => option.value).filter(Boolean);
-        const pools = [...sent.transactions, ...waiting.transactions, ...page.transactions].map((row) => row.pool);
+        const pools = answer.flatMap((some) => some.transactions).map((row) => row.pool);
         options(pool, "All pools", [...there, ...pools.filter((pid) => pid !== null).map(String)], filter.pool);
         newer.disabled = offset === 0;
         older.disabled = offset + ROWS >= page.total;

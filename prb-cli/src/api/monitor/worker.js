@@ -3,7 +3,7 @@
 import { ApiError, get, link, ofWorker } from "./api.js";
 import { Chart } from "./chart.js";
 import { bar, button, card, facts, h, items, say, space, toast } from "./dom.js";
-import { ago, bytes, clock, duration, fixed, number, pha } from "./format.js";
+import { ago, bytes, clock, duration, fixed, number, pha, short } from "./format.js";
 import { worker as edit } from "./forms.js";
 import { orderButtons } from "./orders.js";
 import { appended } from "./plot.js";
@@ -113,8 +113,8 @@ export function worker(main, { name }, again) {
         facts(program, ofProgram(row));
         facts(identity, [
             ["Name", row.name],
-            ["UUID", row.id],
-            ["Key", row.public_key],
+            ["UUID", row.id, "", row.id],
+            ["Key", short(row.public_key, 7), "", row.public_key],
             ["Address", row.endpoint],
             row.endpoints ? ["Published", row.endpoints.join(", ")] : null,
             ["Pool", row.pool],
@@ -182,7 +182,7 @@ function ofSession({ session, initial_score: score }) {
 function ofProgram({ version, git_revision: revision, memory }) {
     return [
         ["Version", version],
-        ["Revision", revision || null],
+        ["Revision", revision ? short(revision) : null, "", revision],
         ["Memory used", bytes(memory?.used)],
         ["Memory peak", bytes(memory?.peak)],
         ["Process peak", bytes(memory?.process_peak)],

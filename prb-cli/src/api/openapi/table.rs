@@ -250,6 +250,8 @@ pub(super) const TABLE: &[Entry] = &[
         .failing(&[409, 500]),
     Entry::post("/v1/transactions/resume", "as `prb tx resume`", None, json::<answers::Paused>())
         .failing(&[409, 500]),
+    Entry::post("/v1/transactions/{id}/drop", "as `prb tx drop`: one that waits is not sent", None, json::<Done>())
+        .failing(&[404, 409, 500]),
     Entry::get("/v1/log", "what is logged", json::<answers::LogFilter>()).failing(&[409]),
     Entry::put("/v1/log", "logs this from now on", body::<SetFilter>(), json::<answers::LogFilter>())
         .failing(&[409]),

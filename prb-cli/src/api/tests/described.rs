@@ -192,6 +192,7 @@ async fn what_is_answered_is_as_the_description_says() {
         ("POST", "/v1/inventory/import", "/v1/inventory/import", "{\"workers\":[{}]}"),
         ("POST", "/v1/transactions/pause", "/v1/transactions/pause", ""),
         ("POST", "/v1/transactions/resume", "/v1/transactions/resume", ""),
+        ("POST", "/v1/transactions/{id}/drop", "/v1/transactions/1-1/drop", ""),
         // Another test looks at what is logged.
         ("PUT", "/v1/log", "/v1/log", "{\"filter\":\"prb_core=loud\"}"),
     ] {

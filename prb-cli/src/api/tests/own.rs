@@ -2,6 +2,11 @@
 
 use super::{Place, ask, here};
 use crate::{api::serve::Limits, config};
+use prb_chain::journal::{BY_OPERATOR, Journal, Record, Sent};
+use prb_core::{
+    id::{AccountId, Hash, Height, JobId, PoolId, WorkerKey},
+    tx::Call,
+};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -67,6 +72,49 @@ async fn transactions_are_paused_and_sent_again_over_http() {
     }
     let said = place.get("/v1/transactions?state=done&pool=1&limit=5").await.json();
     assert_eq!(said, json!({ "paused": false, "total": 0, "offset": 0, "limit": 5, "transactions": [] }));
+    place.end().await;
+}
+
+#[tokio::test]
+async fn v2_f139_a_transaction_that_waits_is_dropped_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let [waits, goes] = [1, 2].map(|number| JobId { era: 31, number });
+    let accepted = |job: JobId| {
+        let calls = vec![Call::AddWorker { pool: PoolId(1), worker: WorkerKey([job.number as u8; 32]) }];
+        Record::Accepted { job, pool: PoolId(1), calls }
+    };
+    let bytes = vec![4, 0];
+    let sent = Sent {
+        hash: Hash::of(&bytes),
+        signer: AccountId([9; 32]),
+        nonce: 0,
+        birth: Height(100),
+        period: 32,
+        bytes,
+        proxied: false,
+        batched: false,
+        jobs: vec![(goes, 1)],
+    };
+    let journal = Journal::open(folder.path().join("transactions.journal")).unwrap();
+    journal.write(vec![accepted(waits), accepted(goes), Record::Sent(sent)]).await.unwrap();
+    drop(journal);
+    let place = Place::over(folder, &here(), Limits::default()).await;
+    for (id, status, words) in [
+        (goes.to_string(), 409, "is under way"),
+        ("1f-9".to_owned(), 404, "no transaction"),
+        ("x".to_owned(), 404, "no transaction"),
+        (waits.to_string(), 200, ""),
+        (waits.to_string(), 409, "has ended"),
+    ] {
+        let answer = place.post(&format!("/v1/transactions/{id}/drop"), "").await;
+        assert_eq!(answer.status, status, "{id}: {answer:?}");
+        assert!(words.is_empty() || answer.message().contains(words), "{id}: {answer:?}");
+    }
+    let said = place.get("/v1/transactions?state=rejected").await.json();
+    let row = &said["transactions"][0];
+    let expected = (&json!(1), &json!(waits.to_string()), &json!(BY_OPERATOR));
+    assert_eq!((&said["total"], &row["id"], &row["message"]), expected);
+    assert_eq!(place.get("/v1/transactions?state=waiting").await.json()["total"], 0);
     place.end().await;
 }
 
