@@ -249,8 +249,8 @@ async fn v3_f47_what_is_wrong_with_a_variable_is_one_line_with_its_name() {
         place.set_environment(variables);
         one_line(&place.prb(&["run"]).await, words);
     }
-    place.set_environment(&[("PHALA_MODULE", "monitor")]);
-    one_line(&place.prb(&[]).await, &["PHALA_MODULE", "monitor"]);
+    place.set_environment(&[("PHALA_MODULE", "fetch")]);
+    one_line(&place.prb(&[]).await, &["PHALA_MODULE", "fetch"]);
     place.set_environment(&[]);
     let done = place.prb(&[]).await;
     assert!(done.code == Some(2) && done.stderr.contains("Usage: prb"), "{done:?}");
