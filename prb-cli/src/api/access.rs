@@ -1,15 +1,15 @@
 //! Who may read and who may change.
 //!
 //! Whoever is on this machine may do both, and whoever shows the token. But a browser on this machine is here too, whatever
-//! page it shows, so a change is refused that a page of somebody else asks for (`Origin`), or that was asked of a name which
-//! only pretends to be this machine (`Host`: a name that its owner points here, DNS rebinding). Whoever shows the token is no
-//! such page.
+//! page it shows, so nothing is answered that was asked of a name which only pretends to be this machine (`Host`: a name that its
+//! owner points here, DNS rebinding), and no change is made that a page of somebody else asks for (`Origin`); what that page reads
+//! no browser gives it. Whoever shows the token is no such page.
 
 use super::reply::Reply;
 use crate::config::Network;
 use hyper::{
     HeaderMap, StatusCode, Uri,
-    header::{self, HeaderName},
+    header::{self, HeaderName, HeaderValue},
     http::uri::Authority,
 };
 use prb_store::server::Token;
@@ -27,14 +27,25 @@ pub(super) struct Access {
     pub(super) hosts: Vec<String>,
 }
 
+/// What somebody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// To see whether it is well. What watches over services has names for them that nobody has listed, and is told nothing that a
+    /// page could use.
+    Probe,
+    Read,
+    /// What may be more than reading.
+    Change,
+}
+
 /// What a proxy puts in for whom it asks: whoever that is, he is not on this machine.
 const FORWARDED: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 /// The beginning of what else it may put in.
 const FORWARDED_TOO: &str = "x-forwarded-";
 
 impl Access {
-    /// Whether somebody at `peer` may ask with these headers; `changes` if it is more than reading.
-    pub(super) fn check(&self, peer: IpAddr, headers: &HeaderMap, changes: bool) -> Result<(), Reply> {
+    /// Whether somebody at `peer` may ask with these headers.
+    pub(super) fn check(&self, peer: IpAddr, headers: &HeaderMap, aim: Aim) -> Result<(), Reply> {
         let shown = headers.get(header::AUTHORIZATION).map(|value| as_tokens_are_shown(value.as_bytes()));
         if self.token.as_ref().is_some_and(|token| token.is_shown(shown.as_deref())) {
             return Ok(());
@@ -43,23 +54,30 @@ impl Access {
         let forwarded = headers.keys().map(HeaderName::as_str).any(is_forwarded);
         let known = (peer.is_loopback() && !forwarded) || self.from.iter().any(|net| net.contains(peer));
         // Who may change everything may read it.
+        let changes = aim == Aim::Change;
         let open = self.unauthenticated || (!changes && self.token.is_none());
         if !known && !open {
             return Err(unauthorized(if changes { "changes" } else { "this" }));
         }
-        if changes { self.check_page(headers) } else { Ok(()) }
+        match aim {
+            Aim::Probe => Ok(()),
+            Aim::Read => self.hosts_of(headers).map(drop),
+            Aim::Change => self.check_page(headers),
+        }
+    }
+
+    /// By which names it is asked; refuses those that are not its own.
+    fn hosts_of(&self, headers: &HeaderMap) -> Result<Vec<Authority>, Reply> {
+        let host = |value: &HeaderValue| {
+            let host = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
+            host.filter(|host| self.is_ours(host.host())).ok_or_else(|| foreign("Host", value.as_bytes()))
+        };
+        headers.get_all(header::HOST).iter().map(host).collect()
     }
 
     /// Refuses what a browser asks for the page of somebody else.
     fn check_page(&self, headers: &HeaderMap) -> Result<(), Reply> {
-        let mut hosts = Vec::new();
-        for value in headers.get_all(header::HOST) {
-            let host = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
-            match host {
-                Some(host) if self.is_ours(host.host()) => hosts.push(host),
-                _ => return Err(foreign("Host", value.as_bytes())),
-            }
-        }
+        let hosts = self.hosts_of(headers)?;
         for value in headers.get_all(header::ORIGIN) {
             let origin = value.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
             let origin = origin.as_ref().and_then(Uri::authority);
@@ -108,7 +126,7 @@ fn unauthorized(what: &str) -> Reply {
 fn foreign(name: &str, value: &[u8]) -> Reply {
     let value: String = String::from_utf8_lossy(value).chars().take(100).collect();
     let message = format!(
-        "{name} {value:?} is not this API: a page from elsewhere may not change anything; name it in api.allow_hosts if it may"
+        "{name} {value:?} is not this API: a page from elsewhere may not ask it; name it in api.allow_hosts if it may"
     );
     Reply::error(StatusCode::FORBIDDEN, "Forbidden", message)
 }
@@ -116,7 +134,6 @@ fn foreign(name: &str, value: &[u8]) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
 
     type Headers = [(&'static str, &'static str)];
 
@@ -134,9 +151,8 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        access
-            .check(peer.parse().unwrap(), &map, changes)
-            .map_or_else(|reply| reply.status.as_u16(), |()| 200)
+        let aim = if changes { Aim::Change } else { Aim::Read };
+        access.check(peer.parse().unwrap(), &map, aim).map_or_else(|reply| reply.status.as_u16(), |()| 200)
     }
 
     #[test]
@@ -198,7 +214,14 @@ mod tests {
             (&plain, true, &[("host", "127.0.0.1:3001"), ("origin", "null")], 403),
             (&plain, true, &[("origin", "http://127.0.0.1:3001")], 403),
             (&plain, true, &[("host", "evil.example"), ("authorization", TOKEN)], 200),
-            (&plain, false, &[("host", "evil.example"), ("origin", "https://evil.example")], 200),
+            (&plain, false, &[("host", "127.0.0.1:3001"), ("origin", "https://evil.example")], 200),
+            (&plain, false, &[("host", "evil.example"), ("origin", "https://evil.example")], 403),
+            (&plain, false, &[("host", "evil.example:3001")], 403),
+            (&plain, false, &[("host", "evil.example"), ("authorization", TOKEN)], 200),
+            (&plain, false, &[("host", "[::1]:3001")], 200),
+            (&plain, false, &[], 200),
+            (&monitor, false, &[("host", "monitor.lan:3000")], 200),
+            (&monitor, false, &[("host", "evil.example:3000")], 403),
             (&monitor, true, &[("host", "monitor.lan:3000"), ("origin", "http://monitor.lan:3000")], 200),
             (&monitor, true, &[("host", "127.0.0.1:3001"), ("origin", "http://monitor.lan:3000")], 200),
             (&monitor, true, &[("host", "monitor.lan"), ("origin", "http://evil.example")], 403),
@@ -209,5 +232,14 @@ mod tests {
         let open = Access { unauthenticated: true, ..Access::default() };
         let page = [("host", "127.0.0.1:3001"), ("origin", "https://evil.example")];
         assert_eq!(asked(&open, AWAY, true, &page), 403, "who lets everybody in does not mean pages");
+        assert_eq!(asked(&open, AWAY, false, &[("host", "evil.example")]), 403, "nor to read");
+    }
+
+    #[test]
+    fn what_watches_over_services_asks_by_whatever_name_but_shows_the_token_where_there_is_one() {
+        let named = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("prb:3001"))]);
+        let away = AWAY.parse().unwrap();
+        assert!(access(false).check(away, &named, Aim::Probe).is_ok());
+        assert!(access(true).check(away, &named, Aim::Probe).is_err());
     }
 }

@@ -4,9 +4,14 @@ use super::{
     managers::{Way, Whom},
     ptp::{self, Call},
     reply::Reply,
+    route::is_read,
     serve::Shared,
 };
-use hyper::{Method, StatusCode, body::Incoming, http::request::Parts};
+use hyper::{
+    Method, StatusCode,
+    body::{Bytes, Incoming},
+    http::request::Parts,
+};
 use percent_encoding::percent_decode_str;
 use prb_p2p::Network;
 use std::sync::PoisonError;
@@ -72,7 +77,9 @@ impl Shared {
         match what {
             Elsewhere::Managers => Ok(Reply::ok(&self.managers.list(self.subject.is_manager()))),
             Elsewhere::Manager(way) => {
-                let body = self.read(body, self.limits.body_bytes).await?;
+                let sent = self.read(body, self.limits.body_bytes).await?;
+                // Whatever is no change here must be none there.
+                let body = if is_read(&parts.method) { Bytes::new() } else { sent };
                 // A token of this program is nobody else's business.
                 self.managers.ask(&way, parts, body, self.access.token.is_none()).await
             }

@@ -4,40 +4,41 @@
 //! all get the same bytes. Each listener has a queue of its own; one whose queue is full gets no more, and learns by the end of
 //! the stream that it has to ask again.
 
+mod listeners;
 mod news;
 
-use self::news::{Look, News};
-use super::{act, fleet::Fleet, health::Heard, overview, reply::Reply, v1};
+pub(super) use self::listeners::MOST;
+use self::{
+    listeners::{Listeners, Refused},
+    news::Look,
+};
+use super::{
+    act,
+    fleet::Fleet,
+    health::Heard,
+    overview,
+    reply::{EVENTS, Reply},
+    v1,
+};
 use crate::{deployment::Deployment, inventory::InventoryError};
 use futures::stream;
 use http_body_util::StreamBody;
 use hyper::{
     StatusCode,
-    body::{Bytes, Frame},
+    body::Frame,
     header::{HeaderName, HeaderValue},
 };
 use prb_chain::journal::Entry;
 use std::{
     convert::Infallible,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 use tokio::{
-    sync::{
-        Notify,
-        mpsc::{self, error::TrySendError},
-    },
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout},
 };
-use tracing::debug;
-
-/// Most who listen at a time. Fewer than connections of one address, so that who opens many pages still gets answers.
-pub(super) const MOST: usize = 24;
-
-/// Messages that wait for one listener: at least eight seconds of them.
-const QUEUE: usize = 32;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -47,11 +48,6 @@ const PAUSE: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often something is sent at least, so that whoever is between does not take the stream for dead.
 const BEAT: Duration = Duration::from_secs(15);
-
-/// First words: how long to wait before asking again, milliseconds.
-const HELLO: &str = "retry: 2000\n\n";
-/// A comment.
-const HEARTBEAT: &str = ": all is well\n\n";
 
 /// What may be listened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,22 +114,31 @@ impl Hub {
         Self { listeners, task }
     }
 
-    /// A stream of what changes from now on, beginning with how everything is; refused if too many listen already.
+    /// A stream of what changes from now on, beginning with how everything is; refused if too many listen already, or nothing can
+    /// be told.
     pub(super) fn listen(&self, topics: Topics) -> Reply {
-        let Some(messages) = self.listeners.add(topics) else {
-            let message =
-                format!("{MOST} listen already; close a page, or ask the other routes now and then");
-            return Reply::error(StatusCode::SERVICE_UNAVAILABLE, "TooManyListeners", message);
+        let refused = |code, message: String| Reply::error(StatusCode::SERVICE_UNAVAILABLE, code, message);
+        let messages = match self.listeners.add(topics) {
+            Ok(messages) => messages,
+            Err(Refused::Full) => {
+                let message =
+                    format!("{MOST} listen already; close a page, or ask the other routes now and then");
+                return refused("TooManyListeners", message);
+            }
+            Err(Refused::Blind) => {
+                let message =
+                    "nothing can be told at the moment; ask the other routes, they say why, and again later";
+                return refused("Unavailable", message.to_owned());
+            }
         };
         let frames = stream::unfold(messages, |mut messages| async {
             let message = messages.recv().await?;
             Some((Ok::<_, Infallible>(Frame::data(message)), messages))
         });
-        let kind = HeaderValue::from_static("text/event-stream");
+        let kind = HeaderValue::from_static(EVENTS);
         Reply::stream(StatusCode::OK, Some(kind), StreamBody::new(frames))
             // Else nginx keeps what comes until it has much of it.
             .with(HeaderName::from_static("x-accel-buffering"), "no")
-            .closing()
     }
 
     /// Ends it; nothing of the deployment is held any more then.
@@ -152,88 +157,7 @@ impl Hub {
 impl Drop for Hub {
     fn drop(&mut self) {
         self.task.abort();
-        self.listeners.all().clear();
-    }
-}
-
-/// Who listens.
-#[derive(Debug, Default)]
-struct Listeners {
-    all: Mutex<Vec<Listener>>,
-    /// Somebody has come.
-    came: Notify,
-    #[cfg(test)]
-    looks: std::sync::atomic::AtomicU64,
-}
-
-#[derive(Debug)]
-struct Listener {
-    topics: Topics,
-    /// Whether it was told how everything is.
-    greeted: bool,
-    queue: mpsc::Sender<Bytes>,
-}
-
-impl Listeners {
-    fn all(&self) -> MutexGuard<'_, Vec<Listener>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, topics: Topics) -> Option<mpsc::Receiver<Bytes>> {
-        let (queue, messages) = mpsc::channel(QUEUE);
-        let mut all = self.all();
-        all.retain(|listener| !listener.queue.is_closed());
-        if all.len() >= MOST {
-            return None;
-        }
-        // There is room: it is the first.
-        let _ = queue.try_send(Bytes::from_static(HELLO.as_bytes()));
-        all.push(Listener { topics, greeted: false, queue });
-        drop(all);
-        self.came.notify_one();
-        Some(messages)
-    }
-
-    /// What those who still listen want, and whether somebody is new; none if nobody listens.
-    fn wanted(&self) -> Option<(Topics, bool)> {
-        let mut all = self.all();
-        all.retain(|listener| !listener.queue.is_closed());
-        metrics::gauge!("prb_api_listeners").set(u32::try_from(all.len()).unwrap_or(u32::MAX));
-        let topics = all.iter().map(|listener| listener.topics).reduce(Topics::and)?;
-        Some((topics, all.iter().any(|listener| !listener.greeted)))
-    }
-
-    fn tell(&self, news: &News) {
-        self.all().retain_mut(|listener| {
-            let messages = if listener.greeted { &news.changes } else { &news.all };
-            listener.greeted = true;
-            let topics = listener.topics;
-            let wanted = messages.iter().filter(|(topic, _)| topics.has(*topic));
-            listener.send(wanted.map(|(_, message)| message.clone()))
-        });
-    }
-
-    fn beat(&self) {
-        let beat = Bytes::from_static(HEARTBEAT.as_bytes());
-        self.all().retain_mut(|listener| listener.send([beat.clone()]));
-    }
-}
-
-impl Listener {
-    /// False if it is gone, or too slow.
-    fn send(&self, messages: impl IntoIterator<Item = Bytes>) -> bool {
-        for message in messages {
-            match self.queue.try_send(message) {
-                Ok(()) => {}
-                Err(TrySendError::Closed(_)) => return false,
-                Err(TrySendError::Full(_)) => {
-                    metrics::counter!("prb_api_cut_listeners_total").increment(1);
-                    debug!("who listens over the API is too slow and is cut off");
-                    return false;
-                }
-            }
-        }
-        true
+        self.listeners.let_go();
     }
 }
 
@@ -251,14 +175,11 @@ async fn tell(listeners: Arc<Listeners>, deployment: Weak<Deployment>, heard: He
         listeners.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let looked = timeout(PATIENCE, look(&running, &heard, topics)).await;
         drop(running);
-        match looked {
-            Ok(Ok(look)) => {
-                listeners.tell(&News::of(&last, &look, anybody_new));
-                last = look;
-            }
-            Ok(Err(cause)) => debug!(%cause, "nothing can be told to who listens over the API"),
-            Err(_) => debug!("nothing can be told to who listens over the API in time"),
-        }
+        let looked = match looked {
+            Ok(looked) => looked.map_err(|cause| cause.to_string()),
+            Err(_) => Err(format!("looking took more than {} s", PATIENCE.as_secs())),
+        };
+        last = listeners.hear(last, looked, anybody_new);
         if beaten.elapsed() >= BEAT {
             listeners.beat();
             beaten = Instant::now();
@@ -306,48 +227,8 @@ fn digest(paused: bool, entries: &[Entry]) -> u64 {
 mod tests {
     use super::*;
 
-    fn news(text: &'static str) -> News {
-        let message = || vec![(Topic::Workers, Bytes::from_static(text.as_bytes()))];
-        News { changes: message(), all: message() }
-    }
-
-    fn read(messages: &mut mpsc::Receiver<Bytes>) -> Vec<Bytes> {
-        std::iter::from_fn(|| messages.try_recv().ok()).collect()
-    }
-
     #[test]
-    fn x20_who_does_not_read_is_left_behind_and_who_does_misses_nothing() {
-        let listeners = Listeners::default();
-        assert_eq!(listeners.wanted(), None, "nobody");
-        let (mut silent, mut reader) =
-            (listeners.add(Topics::ALL).unwrap(), listeners.add(Topics::of(Topic::Workers)).unwrap());
-        assert_eq!(listeners.wanted(), Some((Topics::ALL, true)));
-        let mut heard = Vec::new();
-        for _ in 0..2 * QUEUE {
-            listeners.tell(&news("row"));
-            heard.extend(read(&mut reader));
-        }
-        assert_eq!((heard.len(), &heard[0]), (1 + 2 * QUEUE, &Bytes::from_static(HELLO.as_bytes())));
-        // What it was sent before is still there, and then the end.
-        assert_eq!(read(&mut silent).len(), QUEUE);
-        assert!(silent.is_closed());
-        assert_eq!(listeners.wanted(), Some((Topics::of(Topic::Workers), false)));
-        listeners.beat();
-        assert_eq!(read(&mut reader), [HEARTBEAT.as_bytes()]);
-        drop(reader);
-        assert_eq!(listeners.wanted(), None);
-        let all: Vec<_> = (0..MOST).filter_map(|_| listeners.add(Topics::ALL)).collect();
-        assert!(all.len() == MOST && listeners.add(Topics::ALL).is_none());
-        drop(all);
-        assert!(listeners.add(Topics::ALL).is_some());
-    }
-
-    #[test]
-    fn topics_are_told_to_who_wants_them_alone() {
-        let listeners = Listeners::default();
-        let mut messages = listeners.add(Topics::of(Topic::Overview)).unwrap();
-        listeners.tell(&news("row"));
-        assert_eq!(read(&mut messages).len(), 1, "the greeting alone");
+    fn topics_are_named_and_told_apart() {
         for topic in Topic::ALL {
             assert!(Topics::ALL.has(topic) && Topics::named(topic.name()).unwrap().has(topic));
         }

@@ -8,7 +8,9 @@ mod answer;
 use super::{
     ApiError,
     answers::{self, ManagerHere},
-    reply::Reply,
+    elsewhere::Elsewhere,
+    reply::{self, Reply},
+    route::{Route, is_read},
 };
 use crate::{
     config::{self, ConfigError, THIS, key},
@@ -56,9 +58,6 @@ const PASSED_ON: [HeaderName; 4] =
 const PASSED_BACK: [HeaderName; 5] =
     [header::ALLOW, header::CACHE_CONTROL, header::ETAG, header::RETRY_AFTER, header::WWW_AUTHENTICATE];
 
-/// The kind of an answer that has no end.
-const EVENTS: &[u8] = b"text/event-stream";
-
 /// What a browser may do with an answer: nothing but read it.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
@@ -90,12 +89,30 @@ impl Way {
                 && !decoded.contains(&b'/')
                 && !decoded.contains(&b'\\')
         };
-        let changes = !matches!(*method, Method::GET | Method::HEAD);
         segments.iter().all(is_plain).then(|| Self {
             whom,
             path: format!("/{}", segments.join("/")),
-            changes,
+            changes: changes(method, segments),
         })
+    }
+}
+
+/// Whether what is asked may be more than reading where it arrives, however many managers pass it on.
+///
+/// Peers take any HTTP method, so theirs says nothing. Of all else a manager may make more than this program does.
+fn changes(method: &Method, segments: &[&str]) -> bool {
+    // As a proxy on the way may make them.
+    let segments = segments.iter().filter(|segment| !segment.is_empty());
+    let segments: Vec<_> = segments.map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect();
+    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+    let mut rest = segments.as_slice();
+    while let ["managers", _, there @ ..] | ["api", "p", _, there @ ..] = rest {
+        rest = there;
+    }
+    match Route::find(method, &format!("/{}", rest.join("/"))) {
+        Ok(Route::Elsewhere(Elsewhere::Peer(call))) => call.changes(),
+        Ok(Route::Elsewhere(Elsewhere::Discover)) => false,
+        route => !is_read(method) || route.is_ok_and(|route| route.changes()),
     }
 }
 
@@ -197,8 +214,7 @@ impl Managers {
         }
         let kind = parts.headers.get(header::CONTENT_TYPE).cloned();
         // Events are gone as soon as they are passed on.
-        let has_end = !kind.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(EVENTS));
-        let most = if has_end { bytes } else { u64::MAX };
+        let most = if reply::tells_events(kind.as_ref()) { u64::MAX } else { bytes };
         let body = Passing::new(body, most, silence, connection);
         let reply = Reply::stream(parts.status, kind, body).with(header::CONTENT_SECURITY_POLICY, POLICY);
         Ok(passed_back(&parts.headers).fold(reply, |reply, (name, value)| reply.with_value(name, value)))

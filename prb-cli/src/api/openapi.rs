@@ -3,7 +3,7 @@
 mod table;
 
 use self::table::{Body, Content, Entry, TABLE};
-use super::route::Route;
+use super::{access::Aim, route::Route};
 use hyper::{Method, body::Bytes};
 use schemars::{
     SchemaGenerator,
@@ -141,7 +141,7 @@ fn errors(entry: &Entry) -> Vec<u16> {
     let method = Method::from_bytes(entry.method.as_bytes()).unwrap_or_default();
     let mut errors = [entry.errors, &[401, 503, 504]].concat();
     if let Ok(route) = Route::find(&method, &entry.sample()) {
-        if route.changes() {
+        if route.aim() != Aim::Probe {
             errors.push(403);
         }
         if route.has_body() {
@@ -158,7 +158,7 @@ fn reason(status: u16) -> &'static str {
         202 => "It was taken; what comes of it shows later.",
         400 => "What is asked makes no sense.",
         401 => "The token is missing or wrong.",
-        403 => "A page of somebody else asks for a change.",
+        403 => "A page of somebody else asks, or it is asked by a name that is not its own.",
         404 => "There is no such thing.",
         405 => "There is nothing to restart.",
         408 => "The body did not arrive in time.",

@@ -3,7 +3,7 @@
 //! Nobody but a peer whose greeting was answered is asked, and only what the protocol has. What changes something is a change
 //! here too, whatever HTTP method it comes with.
 
-use super::reply::Reply;
+use super::{reply::Reply, route::is_read};
 use hyper::{HeaderMap, StatusCode, header};
 use prb_p2p::{Answer, CallError, Network, Peer, PeerId, message::Role, method::Method};
 use serde_json::{Value, json};
@@ -13,8 +13,8 @@ use tokio::time::timeout;
 /// Largest body, bytes: what Express takes unless told.
 pub(super) const MAX_BODY: usize = 100 << 10;
 
-/// How long a peer may take. The connection of who asks must outlast it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a peer may take. The connection of who asks outlasts it (`Limits::last`).
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A method that is asked of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,12 @@ impl Call {
         Self { peer, method }
     }
 
-    /// Whether it may be more than reading.
+    /// Whether it may be more than reading; of what is not known here, another one may know that it is.
     pub(super) fn changes(&self) -> bool {
+        Method::find(&self.method).is_none_or(Method::manages)
+    }
+
+    fn manages(&self) -> bool {
         Method::find(&self.method).is_some_and(Method::manages)
     }
 
@@ -42,7 +46,7 @@ impl Call {
         body: &[u8],
     ) -> Result<Reply, Reply> {
         // A browser may be made to send a request without a body for whatever page, and does not say for which.
-        if self.changes() && body.is_empty() && matches!(*by, hyper::Method::GET | hyper::Method::HEAD) {
+        if self.manages() && body.is_empty() && is_read(by) {
             return Err(Reply::empty(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, "POST"));
         }
         let request = self.request(headers, body)?;
@@ -69,7 +73,7 @@ impl Call {
         let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         let is_json = kind.eq_ignore_ascii_case("application/json");
-        if !is_json && !body.is_empty() && self.changes() {
+        if !is_json && !body.is_empty() && self.manages() {
             // In v2 a change of nothing, which helped nobody.
             let message = "the body must be JSON, with `Content-Type: application/json`";
             return Err(Reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message));

@@ -18,6 +18,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The kind of an answer that has no end.
+pub(super) const EVENTS: &str = "text/event-stream";
+
 /// Why a stream broke off.
 pub(super) type Broken = Box<dyn Error + Send + Sync>;
 
@@ -47,7 +50,7 @@ impl Reply {
         Self { body: body.into(), kind, ..Self::empty(StatusCode::OK) }
     }
 
-    /// A body that comes bit by bit. The connection that it goes out on may last longer than others (`Limits::stream`).
+    /// A body that comes bit by bit. Where it tells events, its connection lasts longer than others (`Limits::stream`).
     pub(super) fn stream<B>(status: StatusCode, kind: Option<HeaderValue>, body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -57,8 +60,9 @@ impl Reply {
         Self { stream: Some(stream), kind, ..Self::empty(status) }
     }
 
-    pub(super) const fn is_stream(&self) -> bool {
-        self.stream.is_some()
+    /// Whether it goes on for as long as somebody listens.
+    pub(super) fn has_no_end(&self) -> bool {
+        self.stream.is_some() && tells_events(self.kind.as_ref())
     }
 
     pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Self {
@@ -123,9 +127,12 @@ impl Reply {
         self.with(header::CONNECTION, "close")
     }
 
-    /// As HTTP. A stream ends in order once `ended` is cancelled.
+    /// As HTTP. What has no end of its own ends in order once `ended` is cancelled, and its connection with it; of all else a part
+    /// never looks like the whole.
     pub(super) fn into_response(self, ended: &CancellationToken) -> Response<Sent> {
+        let has_no_end = self.has_no_end();
         let body = match self.stream {
+            Some(stream) if !has_no_end => stream,
             Some(stream) => {
                 let frames = BodyStream::new(stream).take_until(ended.clone().cancelled_owned());
                 StreamBody::new(frames).boxed_unsync()
@@ -143,6 +150,14 @@ impl Reply {
         for (name, value) in self.headers {
             headers.insert(name, value);
         }
+        if has_no_end {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
+}
+
+/// Whether a content type is that of events.
+pub(super) fn tells_events(kind: Option<&HeaderValue>) -> bool {
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(EVENTS.as_bytes()))
 }

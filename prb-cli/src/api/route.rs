@@ -1,6 +1,6 @@
 //! Which path means what.
 
-use super::{elsewhere::Elsewhere, monitor::Asset, reply::Reply};
+use super::{access::Aim, elsewhere::Elsewhere, monitor::Asset, reply::Reply};
 use hyper::{
     Method, StatusCode,
     header::{self, HeaderValue},
@@ -181,6 +181,15 @@ impl Route {
         )
     }
 
+    /// What it is about for who may do what.
+    pub(super) fn aim(&self) -> Aim {
+        match self {
+            Self::Health | Self::Ready | Self::Metrics => Aim::Probe,
+            route if route.changes() => Aim::Change,
+            _ => Aim::Read,
+        }
+    }
+
     /// Whether it is the same for everybody, a part of the program.
     pub(super) const fn is_public(&self) -> bool {
         matches!(self, Self::Entrance | Self::Queue | Self::Monitor(_))
@@ -199,6 +208,11 @@ impl Route {
                 | Self::SetLog
         )
     }
+}
+
+/// Whether an HTTP method is one that reads.
+pub(super) const fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 fn nothing(message: &str) -> Reply {
@@ -302,7 +316,8 @@ mod tests {
             ("DELETE", "/v1/operators/a"),
             ("POST", "/v1/inventory/import"),
         ] {
-            assert!(find(method, path).unwrap().changes(), "{path}");
+            let route = find(method, path).unwrap();
+            assert!(route.changes() && route.aim() == Aim::Change, "{path}");
             assert_eq!(find("GET", path), Err(405), "{path}");
         }
         for (method, path) in [("POST", "/v1/workers/bulk"), ("PUT", "/v1/log")] {
@@ -319,6 +334,8 @@ mod tests {
         ] {
             let route = find("GET", path).unwrap();
             assert!(!route.changes() && !route.is_public(), "{path}");
+            let is_probe = matches!(path, "/healthz" | "/metrics");
+            assert_eq!(route.aim(), if is_probe { Aim::Probe } else { Aim::Read }, "{path}");
         }
         for path in ["/monitor", "/monitor/", "/monitor/style.css"] {
             let route = find("GET", path).unwrap();

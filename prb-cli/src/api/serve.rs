@@ -5,6 +5,7 @@ use super::{
     act::{self, Attached, Resting},
     ask::Asked,
     managers::Managers,
+    ptp,
     reply::{Reply, Sent},
     route::Route,
     stall::Guarded,
@@ -57,11 +58,13 @@ pub(super) struct Limits {
     pub(super) answer: Duration,
     /// How long a connection is kept, so that nobody keeps one by reading slowly.
     pub(super) life: Duration,
-    /// How much longer one is kept on which a stream was begun; then the stream ends in order, and whoever wants more asks again.
+    /// How much longer one is kept on which events are told; then they end in order, and whoever wants more asks again.
     pub(super) stream: Duration,
     /// Longest time for which a reader takes nothing of what is there for it.
     pub(super) stall: Duration,
-    /// Time for answers under way when a connection, or everything, is to end.
+    /// Time for the answer under way when a connection's life is over: more than any takes.
+    pub(super) last: Duration,
+    /// Time for answers under way when everything is to end.
     pub(super) grace: Duration,
 }
 
@@ -70,16 +73,38 @@ impl Default for Limits {
         Self {
             connections: (64, 32),
             head: Duration::from_secs(15),
-            body: Duration::from_secs(15),
+            body: BODY,
             body_bytes: 2 << 20,
             answer: Duration::from_secs(10),
             life: Duration::from_secs(120),
             stream: Duration::from_secs(3600),
             stall: Duration::from_secs(30),
+            // A peer takes longest; an answer that is passed on has what is left to be read.
+            last: BODY.saturating_add(ptp::PATIENCE).saturating_add(MARGIN),
             grace: Duration::from_secs(10),
         }
     }
 }
+
+impl Limits {
+    /// Ends when the last answer of a connection may take no longer.
+    async fn end(&self, stop: &CancellationToken) {
+        let at_stop = async {
+            stop.cancelled().await;
+            sleep(self.grace).await;
+        };
+        tokio::select! {
+            () = sleep(self.last) => {}
+            () = at_stop => {}
+        }
+    }
+}
+
+/// Time for a body to arrive, unless told.
+const BODY: Duration = Duration::from_secs(15);
+
+/// Time to send an answer that took as long as it may.
+const MARGIN: Duration = Duration::from_secs(15);
 
 /// Most header lines of a request, and most bytes of its head.
 const HEAD: (usize, usize) = (64, 16 << 10);
@@ -135,9 +160,9 @@ pub(super) struct Shared {
 struct Connection {
     peer: IpAddr,
     root: Root,
-    /// Whether a stream was begun on it.
-    streams: AtomicBool,
-    /// Streams are to end.
+    /// Whether events are told on it.
+    tells: AtomicBool,
+    /// Events are to end.
     ended: CancellationToken,
 }
 
@@ -191,8 +216,7 @@ impl Shared {
 
     async fn speak(self: Arc<Self>, stream: TcpStream, peer: IpAddr, root: Root, stop: &CancellationToken) {
         let limits = self.limits;
-        let this =
-            Connection { peer, root, streams: AtomicBool::new(false), ended: CancellationToken::new() };
+        let this = Connection { peer, root, tells: AtomicBool::new(false), ended: CancellationToken::new() };
         let this = &this;
         let service = service_fn(|request| {
             let shared = self.clone();
@@ -211,11 +235,14 @@ impl Shared {
             () = stop.cancelled() => None,
         };
         let ended = match ended {
-            Some(ended) => ended,
+            Some(ended) => ended.map_err(|cause| cause.to_string()),
             None => {
                 this.ended.cancel();
                 connection.as_mut().graceful_shutdown();
-                timeout(limits.grace, connection).await.unwrap_or(Ok(()))
+                tokio::select! {
+                    ended = connection => ended.map_err(|cause| cause.to_string()),
+                    () = limits.end(stop) => Err("an answer took too long".to_owned()),
+                }
             }
         };
         if let Err(cause) = ended {
@@ -231,8 +258,8 @@ impl Shared {
         let status = reply.status.as_str().to_owned();
         debug!(%peer, method = %parts.method, path = parts.uri.path(), status, "answered over the API");
         metrics::counter!("prb_api_answers_total", "status" => status).increment(1);
-        if reply.is_stream() {
-            connection.streams.store(true, Ordering::Relaxed);
+        if reply.has_no_end() {
+            connection.tells.store(true, Ordering::Relaxed);
         }
         reply.into_response(&connection.ended)
     }
@@ -241,7 +268,7 @@ impl Shared {
         let route = Route::find(&parts.method, root.path(parts.uri.path()))?;
         let access = match route.is_public() {
             true => Ok(()),
-            false => self.access.check(peer, &parts.headers, route.changes()),
+            false => self.access.check(peer, &parts.headers, route.aim()),
         };
         access.inspect_err(|refusal| {
             let kind = if refusal.status == StatusCode::FORBIDDEN { "page" } else { "stranger" };
@@ -304,7 +331,7 @@ impl Connection {
     /// Ends when the connection is to end.
     async fn life(&self, limits: &Limits) {
         sleep(limits.life).await;
-        if self.streams.load(Ordering::Relaxed) {
+        if self.tells.load(Ordering::Relaxed) {
             sleep(limits.stream).await;
         }
     }

@@ -21,7 +21,8 @@ const MOST: usize = 16;
 
 /// Who may ask what runs, and change it.
 ///
-/// `GET` reads, everything else changes something. Whoever is on this machine may do both.
+/// `GET` reads, everything else changes something, but for what peers are asked: that is as its name says, by any HTTP method.
+/// Whoever is on this machine may do both.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Api {
@@ -42,8 +43,8 @@ pub struct Api {
     pub allow_unauthenticated: bool,
     /// Addresses that may read and change things without a token: `"10.0.0.4"` or `"10.0.0.0/24"`.
     pub allow_from: Vec<Network>,
-    /// Names by which browsers may reach the API to change things, and whose pages may do so, without a port: `"monitor.lan"`. This
-    /// machine's own name `localhost` and addresses need not be listed.
+    /// Names by which the API may be reached without the token, and whose pages may change things, without a port: `"monitor.lan"`.
+    /// This machine's own name `localhost` and addresses need not be listed.
     pub allow_hosts: Vec<String>,
 }
 

@@ -6,6 +6,7 @@ use crate::{
     config::{self, Config},
     data_provider::DataProvider,
 };
+use prb_p2p::method::Method;
 use std::net::SocketAddr;
 
 /// What docs/api.md lists, as method and path; a name stands for each part in braces.
@@ -33,6 +34,10 @@ fn routes() -> Vec<(String, String)> {
             found.push((method.to_owned(), parts.join("/")));
             last = path;
         }
+    }
+    // What peers are told to do, which is so by any method.
+    for name in Method::ALL.iter().filter(|method| method.manages()).map(|method| method.name()) {
+        found.extend(["GET", "POST"].map(|method| (method.to_owned(), format!("/ptp/proxy/w1/{name}"))));
     }
     found
 }
@@ -64,8 +69,15 @@ const FOREIGN_PAGE: &str = "origin: https://evil.example\r\n";
 #[tokio::test]
 async fn x18_without_permission_nothing_is_changed_on_any_port() {
     let routes = routes();
-    let changes: Vec<_> = routes.iter().filter(|(method, _)| method != "GET").collect();
-    let known = ["/wm/config", "/workers/restart", "/v1/workers/w1/checkpoint", "/v1/transactions/resume"];
+    let changes: Vec<_> =
+        routes.iter().filter(|(method, path)| method != "GET" || path.starts_with("/ptp/")).collect();
+    let known = [
+        "/ptp/proxy/w1/KickWorker",
+        "/wm/config",
+        "/workers/restart",
+        "/v1/workers/w1/checkpoint",
+        "/v1/transactions/resume",
+    ];
     for path in known {
         assert!(changes.iter().any(|(_, known)| known == path), "{path} in {changes:?}");
     }
