@@ -9,12 +9,13 @@ mod follow;
 mod found;
 pub(crate) mod manage;
 mod provide;
+mod trust;
 
 pub(crate) use self::{chain::Knows, provide::Providing};
 
-use self::{desk::Desk, found::Ours, manage::Management};
+use self::{address::Tcp, desk::Desk, found::Ours, manage::Management, trust::Trusted};
 use crate::{
-    config::{Config, ConfigError, P2p},
+    config::{Config, ConfigError, P2p, Providers},
     deployment::{Deployment, para_nodes},
     identity::Keyring,
     inventory::Inventory,
@@ -53,59 +54,88 @@ pub enum PtpError {
 }
 
 /// Joins the network, if the configuration says so. `service` answers everything but `Hello`.
-///
-/// The key of a data provider and of a lifecycle manager is kept; others are somebody else each time.
 pub async fn join(
     config: &Config,
     role: Role,
     chain_identity: String,
     service: Arc<dyn Service>,
 ) -> Result<Option<Network>, PtpError> {
-    if !config.p2p.enabled {
-        return Ok(None);
-    }
-    let options = Prepared::of(config, role)?.options(chain_identity);
-    Ok(Some(Network::start(options, service).await?))
+    let Some(prepared) = Prepared::of(config, role)? else { return Ok(None) };
+    Ok(Some(Network::start(prepared.options(chain_identity), service).await?))
 }
 
 /// Everything that joining needs but the chain.
-struct Prepared {
+pub(crate) struct Prepared {
     options: Options,
+    ours: Ours,
 }
 
 impl Prepared {
-    fn of(config: &Config, role: Role) -> Result<Self, PtpError> {
+    /// That of a service; none where the configuration says nothing of the network. Keys and files are read, or made.
+    pub(crate) fn of(config: &Config, role: Role) -> Result<Option<Self>, PtpError> {
         let p2p = &config.p2p;
-        let kept = match role {
-            Role::DataProvider => Some("DATA_PROVIDER"),
-            Role::LifecycleManager => Some("LIFECYCLE"),
-            _ => None,
-        };
-        let identity = match kept {
-            Some(name) => Identity::open_or_create(&config.peer_keys_dir().join(name))?,
-            None => Identity::random(),
-        };
+        if !p2p.enabled {
+            return Ok(None);
+        }
+        let identity = identity(config, role)?;
         // v2's monitors belong to nothing, and list all.
         let bridge_identity =
             if role == Role::Client { "client".to_owned() } else { p2p.bridge_identity.clone() };
         let me = Me { role, hostname: hostname(), chain_identity: String::new(), bridge_identity };
-        let pre_shared_key = p2p.pre_shared_key_file.as_deref().map(PreSharedKey::open).transpose()?;
-        let allowed = p2p.allowed()?;
+        let (boot_nodes, listed) = (p2p.boot_nodes()?, p2p.listed()?);
+        let names = boot_nodes.iter().filter_map(Tcp::of).filter(|node| node.ip.is_none());
+        let ours = Ours {
+            chain: String::new(),
+            bridge: (!p2p.ignore_bridge_identity).then(|| p2p.bridge_identity.clone()),
+            hostname: me.hostname.clone(),
+            trusted: Trusted::of(p2p)?,
+            hosts: names.map(|node| node.host).collect(),
+        };
         let options = Options {
-            listen: addresses(p2p.listen()?, has_ipv6()),
-            boot_nodes: p2p.boot_nodes()?,
+            listen: listening(p2p)?,
+            boot_nodes,
             mdns: p2p.mdns,
-            pre_shared_key,
-            allowed: p2p.only_allowed.then_some(allowed),
+            pre_shared_key: p2p.pre_shared_key_file.as_deref().map(PreSharedKey::open).transpose()?,
+            allowed: p2p.only_members.then_some(listed),
             ..Options::new(identity, me)
         };
-        Ok(Self { options })
+        Ok(Some(Self { options, ours }))
     }
 
     fn options(&self, chain_identity: String) -> Options {
         let mut options = self.options.clone();
         options.me.chain_identity = chain_identity;
         options
+    }
+}
+
+/// File of the key that peers know a service by, none of one that keeps none.
+pub(crate) const fn key_file(role: Role) -> Option<&'static str> {
+    match role {
+        Role::DataProvider => Some("DATA_PROVIDER"),
+        Role::LifecycleManager => Some("LIFECYCLE"),
+        Role::Client => Some("MONITOR"),
+        _ => None,
+    }
+}
+
+/// The key of a service, which is kept. A monitor needs no place to keep one: without it is somebody else each time.
+fn identity(config: &Config, role: Role) -> Result<Identity, PtpError> {
+    let Some(file) = key_file(role).map(|name| config.peer_keys_dir().join(name)) else {
+        return Ok(Identity::random());
+    };
+    if role != Role::Client {
+        return Ok(Identity::open_or_create(&file)?);
+    }
+    if !config.keeps_data() {
+        return Ok(Identity::random());
+    }
+    match Identity::open_or_create(&file) {
+        Err(IdentityError::Io { cause, .. }) if config.p2p.identity_dir.is_none() => {
+            info!(path = %file.display(), %cause, "no peer identity is kept; p2p.identity_dir names another folder");
+            Ok(Identity::random())
+        }
+        kept => Ok(kept?),
     }
 }
 
@@ -122,6 +152,8 @@ struct Joined {
 /// ([`Self::attach`]).
 pub struct Membership {
     joined: watch::Receiver<Option<Joined>>,
+    /// Why it is not joined yet.
+    trouble: watch::Receiver<String>,
     joining: AbortHandle,
     ours: Ours,
     desk: Option<Arc<Desk>>,
@@ -133,49 +165,41 @@ impl Membership {
     ///
     /// Must be called within a tokio runtime.
     pub fn open(config: &Config) -> Result<Option<Self>, PtpError> {
-        if !config.p2p.enabled {
-            return Ok(None);
+        let Some(prepared) = Prepared::of(config, Role::LifecycleManager)? else { return Ok(None) };
+        for risk in risks(&config.p2p, config.providers.as_ref()) {
+            warn!("{risk}");
         }
-        tell_open(&config.p2p, config.providers.is_some());
         let node = (!config.chain.para.is_empty()).then(|| para_nodes(config));
         let desk = Arc::new(Desk::of(&config.p2p)?);
-        let mut membership =
-            Self::begin(config, Role::LifecycleManager, Knows { store: None, node }, desk.clone())?;
+        let mut membership = Self::begin(prepared, Knows { store: None, node }, desk.clone());
         membership.desk = Some(desk);
         Ok(Some(membership))
     }
 
     /// That of a data provider.
-    pub(crate) fn provide(
-        config: &Config,
-        knows: Knows,
-        providing: Providing,
-    ) -> Result<Option<Self>, PtpError> {
-        if !config.p2p.enabled {
-            return Ok(None);
-        }
-        Self::begin(config, Role::DataProvider, knows, Arc::new(providing)).map(Some)
+    pub(crate) fn provide(prepared: Prepared, knows: Knows, providing: Providing) -> Self {
+        Self::begin(prepared, knows, Arc::new(providing))
     }
 
-    fn begin(config: &Config, role: Role, knows: Knows, service: Arc<dyn Service>) -> Result<Self, PtpError> {
-        let prepared = Prepared::of(config, role)?;
-        let bridge = config.p2p.bridge_identity.clone();
-        let ours = Ours {
-            chain: String::new(),
-            bridge: (!config.p2p.ignore_bridge_identity).then_some(bridge),
-            hostname: prepared.options.me.hostname.clone(),
-        };
+    fn begin(prepared: Prepared, knows: Knows, service: Arc<dyn Service>) -> Self {
+        let ours = prepared.ours.clone();
         let (told, joined) = watch::channel(None);
+        let (telling, trouble) = watch::channel("it is about to be".to_owned());
         let joining = tokio::spawn(async move {
-            let chain = knows.identity().await;
+            let chain = knows.identity(&telling).await;
             drop(knows);
-            let network = start(&prepared, &chain, service).await;
+            let network = start(&prepared, &chain, service, &telling).await;
             told.send_replace(Some(Joined { network, chain }));
-            // The channel is open as long as this lasts.
+            // The channels are open as long as this lasts.
             std::future::pending::<()>().await;
         });
         let joining = joining.abort_handle();
-        Ok(Self { joined, joining, ours, desk: None, finding: Mutex::default() })
+        Self { joined, trouble, joining, ours, desk: None, finding: Mutex::default() }
+    }
+
+    /// Why the network is not joined yet, for as long as it is not.
+    pub(crate) fn trouble(&self) -> watch::Receiver<String> {
+        self.trouble.clone()
     }
 
     /// The network, once it is joined.
@@ -201,6 +225,7 @@ impl Membership {
             let told = ours.clone();
             follow::follow(network, ours, move |found| {
                 finder.find(|named| found::providers_of(named, found, &told));
+                finder.useless()
             })
             .await;
         });
@@ -260,7 +285,12 @@ async fn joined(mut joined: watch::Receiver<Option<Joined>>) -> Joined {
 }
 
 /// Starts a node, for as long as that takes: who had its port may let go of it.
-async fn start(prepared: &Prepared, chain: &str, service: Arc<dyn Service>) -> Network {
+async fn start(
+    prepared: &Prepared,
+    chain: &str,
+    service: Arc<dyn Service>,
+    trouble: &watch::Sender<String>,
+) -> Network {
     let mut backoff = Backoff::new(PACE, 0);
     loop {
         match Network::start(prepared.options(chain.to_owned()), service.clone()).await {
@@ -276,10 +306,16 @@ async fn start(prepared: &Prepared, chain: &str, service: Arc<dyn Service>) -> N
                 if backoff.failures() == 0 {
                     warn!(%cause, "the peer-to-peer network is not joined, trying again");
                 }
+                trouble.send_replace(cause.to_string());
                 sleep(backoff.failed()).await;
             }
         }
     }
+}
+
+/// Where a service of this machine listens.
+pub(crate) fn listening(p2p: &P2p) -> Result<Vec<Multiaddr>, ConfigError> {
+    Ok(addresses(p2p.listen()?, has_ipv6()))
 }
 
 /// Where to listen: all addresses of IPv6 are those of a machine that has any.
@@ -295,17 +331,26 @@ fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
-/// Says once what anybody may do here who reaches the port.
-fn tell_open(p2p: &P2p, reads: bool) {
+/// What anybody may do who joins, and whom nothing is read from for that reason.
+pub(crate) fn risks(p2p: &P2p, reads: Option<&Providers>) -> Vec<&'static str> {
+    let mut risks = Vec::new();
     if p2p.allow_unauthenticated {
-        warn!("p2p.allow_unauthenticated: whoever joins the peer-to-peer network may change everything");
+        risks.push("p2p.allow_unauthenticated: whoever joins the peer-to-peer network may change everything");
     }
-    if reads && !p2p.only_allowed && p2p.pre_shared_key_file.is_none() {
-        warn!(
-            "data is read from whoever joins the peer-to-peer network as a data provider; p2p.pre_shared_key_file or \
-             p2p.only_allowed keep strangers out"
+    let Some(reads) = reads.filter(|_| !p2p.is_closed()) else { return risks };
+    if p2p.trust_found {
+        risks.push(
+            "p2p.trust_found: data is read from whoever joins the peer-to-peer network as a data provider, as in PRB v2, and \
+             what he lies poisons workers; keep strangers out with p2p.pre_shared_key_file or p2p.only_members, or list \
+             your data providers in p2p.members and switch p2p.trust_found off",
+        );
+    } else if reads.urls.is_empty() && p2p.members.is_empty() && p2p.managers.is_empty() {
+        risks.push(
+            "no data provider that is found is read from: anybody can join the peer-to-peer network and call himself one; \
+             list yours in p2p.members, or keep strangers out with p2p.pre_shared_key_file or p2p.only_members",
         );
     }
+    risks
 }
 
 /// What this machine calls itself.
@@ -334,6 +379,60 @@ mod tests {
         }
     }
 
+    #[test]
+    fn x18_what_anybody_may_do_is_told_with_its_remedy() {
+        let (nothing, named) =
+            (Providers::default(), Providers { urls: vec!["http://a:1".into()], ..Providers::default() });
+        let listed = P2p { members: vec!["12D3".to_owned()], ..P2p::default() };
+        let key = P2p { pre_shared_key_file: Some("swarm.key".into()), ..P2p::default() };
+        let trusting = |p2p: P2p| P2p { trust_found: true, ..p2p };
+        for (p2p, reads, told) in [
+            (P2p::default(), None, None),
+            (P2p::default(), Some(&nothing), Some("no data provider that is found is read from")),
+            (P2p::default(), Some(&named), None),
+            (listed.clone(), Some(&nothing), None),
+            (key.clone(), Some(&nothing), None),
+            (trusting(P2p::default()), Some(&nothing), Some("p2p.trust_found")),
+            (trusting(listed), Some(&named), Some("p2p.trust_found")),
+            (trusting(key), Some(&nothing), None),
+            (trusting(P2p::default()), None, None),
+            (P2p { allow_unauthenticated: true, ..P2p::default() }, None, Some("p2p.allow_unauthenticated")),
+        ] {
+            let risks = risks(&p2p, reads);
+            assert_eq!(risks.len(), usize::from(told.is_some()), "{p2p:?}: {risks:?}");
+            assert!(told.is_none_or(|told| risks[0].starts_with(told)), "{risks:?}");
+        }
+    }
+
+    #[test]
+    fn a_monitor_is_known_again_where_it_has_a_place_to_keep_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("prb.toml");
+        let monitor = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let config = Config::load(&file).unwrap();
+            [(); 2].map(|()| identity(&config, Role::Client).map(|identity| identity.peer_id()))
+        };
+        let at = |key: &str, folder: &std::path::Path| {
+            let start = format!("[chain]\nrelay = \"ws://a\"\npara = \"ws://a\"\n");
+            match key {
+                "data_dir" => format!("data_dir = {folder:?}\n{start}"),
+                _ => format!("{start}[p2p]\n{key} = {folder:?}\n"),
+            }
+        };
+        for key in ["data_dir", "identity_dir"] {
+            let [one, two] = monitor(&at(key, folder.path()));
+            assert_eq!(one.unwrap(), two.unwrap(), "{key}");
+        }
+        assert!(folder.path().join("p2p/MONITOR").exists() && folder.path().join("MONITOR").exists());
+        // A file is no folder.
+        let [one, two] = monitor(&at("data_dir", &file));
+        assert_ne!(one.unwrap(), two.unwrap());
+        assert!(monitor(&at("identity_dir", &file))[0].is_err(), "that was asked for");
+        let [one, two] = monitor(&at("bridge_identity", "x".as_ref()));
+        assert_ne!(one.unwrap(), two.unwrap());
+    }
+
     #[tokio::test]
     async fn what_cannot_be_read_ends_the_start_with_its_key() {
         let folder = tempfile::tempdir().unwrap();
@@ -357,6 +456,12 @@ mod tests {
         config.p2p = P2p { enabled: true, mdns: false, ..P2p::default() };
         let membership = Membership::open(&config).unwrap().unwrap();
         assert!(membership.network().is_none());
+        let mut trouble = membership.trouble();
+        let told = tokio::time::timeout(
+            Duration::from_secs(60),
+            trouble.wait_for(|cause| cause.contains("chain.para")),
+        );
+        assert!(told.await.is_ok_and(|told| told.is_ok()));
         membership.stop().await;
     }
 }

@@ -13,8 +13,12 @@ use prb_p2p::{
 };
 use prost::Message;
 use prost::bytes::Bytes;
-use std::sync::Arc;
-use tokio::sync::{OnceCell, watch};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio::sync::watch;
+use tracing::warn;
 
 /// Blocks that a provider may be behind and still be at the tip, as in PRB v2.
 const NEAR: u32 = 3;
@@ -27,7 +31,9 @@ pub(crate) struct Providing {
     store: Arc<dyn BlobStore>,
     following: Option<watch::Receiver<Following>>,
     /// Number of the block that the store starts from.
-    start: OnceCell<u32>,
+    start: OnceLock<u32>,
+    /// Whether it was told that the genesis cannot be read.
+    unread: AtomicBool,
     port: u16,
     tls: bool,
 }
@@ -40,19 +46,34 @@ impl Providing {
         port: u16,
         tls: bool,
     ) -> Self {
-        Self { store, following, start: OnceCell::new(), port, tls }
+        Self { store, following, start: OnceLock::new(), unread: AtomicBool::new(false), port, tls }
     }
 
     async fn info(&self) -> Result<ProviderInfo, StoreError> {
         let coverage = self.store.coverage().await?;
-        // The genesis is large, and never another one.
-        let start = self.start.get_or_try_init(async || {
-            let genesis = self.store.genesis().await?;
-            genesis.map(|genesis| genesis.start().height.0).ok_or(StoreError::ReadOnly)
-        });
-        let start = if coverage.is_some() { start.await.ok().copied() } else { None };
+        let start = if coverage.is_some() { self.start().await } else { None };
         let tips = self.following.as_ref().and_then(|following| following.borrow().tips);
         Ok(info(coverage.as_ref(), start, tips, self.port, self.tls))
+    }
+
+    /// Number of the block that the store starts from, none while there is none or it cannot be read.
+    async fn start(&self) -> Option<u32> {
+        if let Some(start) = self.start.get() {
+            return Some(*start);
+        }
+        match self.store.genesis().await {
+            // The genesis is large, and never another one.
+            Ok(genesis) => {
+                let start = genesis?.start().height.0;
+                Some(*self.start.get_or_init(|| start))
+            }
+            Err(cause) => {
+                if !self.unread.swap(true, Ordering::Relaxed) {
+                    warn!(%cause, "peers are not told where this data provider begins: its genesis cannot be read");
+                }
+                None
+            }
+        }
     }
 }
 
