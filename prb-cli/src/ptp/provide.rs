@@ -140,7 +140,9 @@ mod tests {
     use prb_core::{
         id::{Hash, Height},
         port::source::ChainIdentity,
+        testkit::{ScriptedStore, StoreCall, StoreFault},
     };
+    use prb_store::MemoryStore;
 
     fn coverage(relay: u32, para: u32, changes: u32) -> Coverage {
         let span = |last| Span::new(Height(1), Height(last));
@@ -188,6 +190,18 @@ mod tests {
             (nothing.para_id, nothing.parent_target, nothing.para_committed_height),
             (Some(-1), Some(-1), Some(-1))
         );
+    }
+
+    #[tokio::test]
+    async fn a_start_that_cannot_be_read_is_unknown_and_asked_for_again() {
+        let store = ScriptedStore::new(Arc::new(MemoryStore::new()));
+        let providing = Providing::new(Arc::new(store.clone()), None, 1, false);
+        assert_eq!(providing.start().await, None, "there is none yet");
+        assert!(!providing.unread.load(Ordering::Relaxed), "which is no fault");
+        store.hook().always(|call| *call == StoreCall::Genesis, StoreFault::Unreachable);
+        assert_eq!(providing.start().await, None);
+        assert!(providing.unread.load(Ordering::Relaxed), "it is told once");
+        assert!(providing.info().await.is_ok(), "the rest is told to peers");
     }
 
     #[test]
