@@ -63,5 +63,6 @@ mod psk;
 pub use identity::{Identity, IdentityError};
 pub use network::{
     Answer, CallError, Caller, Limits, Me, Multiaddr, Network, Options, Peer, PeerId, Service, StartError,
+    TcpAddress,
 };
 pub use psk::{PreSharedKey, PreSharedKeyError};
