@@ -2,7 +2,6 @@
 //!
 //! What a section `[p2p]` says is made into a node of `prb-p2p` ([`join`]); [`Membership`] is that of a service which runs.
 
-pub(crate) mod address;
 mod chain;
 mod desk;
 mod follow;
@@ -13,7 +12,7 @@ mod trust;
 
 pub(crate) use self::{chain::Knows, provide::Providing};
 
-use self::{address::Tcp, desk::Desk, found::Ours, manage::Management, trust::Trusted};
+use self::{desk::Desk, found::Ours, manage::Management, trust::Trusted};
 use crate::{
     config::{Config, ConfigError, P2p, Providers},
     deployment::{Deployment, para_nodes},
@@ -23,7 +22,7 @@ use crate::{
 use prb_core::backoff::{Backoff, Pace};
 use prb_p2p::{
     Identity, IdentityError, Me, Multiaddr, Network, Options, PreSharedKey, PreSharedKeyError, Service,
-    StartError, message::Role,
+    StartError, TcpAddress, message::Role,
 };
 use std::{
     net::{Ipv6Addr, TcpListener},
@@ -83,13 +82,13 @@ impl Prepared {
             if role == Role::Client { "client".to_owned() } else { p2p.bridge_identity.clone() };
         let me = Me { role, hostname: hostname(), chain_identity: String::new(), bridge_identity };
         let (boot_nodes, listed) = (p2p.boot_nodes()?, p2p.listed()?);
-        let names = boot_nodes.iter().filter_map(Tcp::of).filter(|node| node.ip.is_none());
+        let names = boot_nodes.iter().filter_map(TcpAddress::of).filter(|node| node.ip().is_none());
         let ours = Ours {
             chain: String::new(),
             bridge: (!p2p.ignore_bridge_identity).then(|| p2p.bridge_identity.clone()),
             hostname: me.hostname.clone(),
             trusted: Trusted::of(p2p)?,
-            hosts: names.map(|node| node.host).collect(),
+            hosts: names.map(|node| node.host().to_owned()).collect(),
         };
         let options = Options {
             listen: listening(p2p)?,
@@ -414,7 +413,7 @@ mod tests {
             [(); 2].map(|()| identity(&config, Role::Client).map(|identity| identity.peer_id()))
         };
         let at = |key: &str, folder: &std::path::Path| {
-            let start = format!("[chain]\nrelay = \"ws://a\"\npara = \"ws://a\"\n");
+            let start = "[chain]\nrelay = \"ws://a\"\npara = \"ws://a\"\n";
             match key {
                 "data_dir" => format!("data_dir = {folder:?}\n{start}"),
                 _ => format!("{start}[p2p]\n{key} = {folder:?}\n"),

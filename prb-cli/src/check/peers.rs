@@ -3,10 +3,10 @@
 use super::{Item, PATIENCE, Verdict};
 use crate::{
     config::{Config, P2p},
-    ptp::{address::Tcp, key_file, listening, risks},
+    ptp::{key_file, listening, risks},
 };
 use futures::future::join_all;
-use prb_p2p::{Identity, Multiaddr, PreSharedKey, message::Role};
+use prb_p2p::{Identity, Multiaddr, PreSharedKey, TcpAddress, message::Role};
 use std::net::TcpListener;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -46,12 +46,12 @@ fn listen(p2p: &P2p) -> Vec<Item> {
     };
     let looked = |address: &Multiaddr| {
         let shown = address.to_string();
-        let Tcp { ip, port, .. } = Tcp::of(address)?;
-        let remedy = match port {
+        let socket = TcpAddress::of(address)?.socket()?;
+        let remedy = match socket.port() {
             0 => "choose an address that this machine has",
             _ => "stop who listens there (a service that runs?), or choose another port",
         };
-        Some(match TcpListener::bind((ip?, port)) {
+        Some(match TcpListener::bind(socket) {
             Ok(_) => Item::setting(KEY, shown),
             Err(cause) => Item::wrong(KEY, shown, format!("{cause}; {remedy}")),
         })
@@ -107,12 +107,14 @@ fn strangers(config: &Config) -> Vec<Item> {
 }
 
 async fn boot_node(node: &str, offline: bool) -> Item {
-    let Some(address) = Tcp::parse(node) else { return Item::wrong(BOOT_NODES, node, "no TCP multiaddr") };
+    let Some(address) = TcpAddress::parse(node) else {
+        return Item::wrong(BOOT_NODES, node, "no TCP multiaddr");
+    };
     if offline {
         return Item::new(BOOT_NODES, node, Verdict::Note, "not dialled");
     }
     let remedy = "is it running, and is its port open for this machine?";
-    match timeout(PATIENCE, TcpStream::connect(address.authority(address.port))).await {
+    match timeout(PATIENCE, TcpStream::connect(address.authority(address.port()))).await {
         Ok(Ok(_)) => Item::new(BOOT_NODES, node, Verdict::Fine, "somebody listens there"),
         Ok(Err(cause)) => Item::wrong(BOOT_NODES, node, format!("{cause}; {remedy}")),
         Err(_) => Item::wrong(BOOT_NODES, node, format!("no connection within {PATIENCE:?}; {remedy}")),

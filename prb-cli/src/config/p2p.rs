@@ -1,8 +1,7 @@
 //! Section `[p2p]`: the network in which services find each other.
 
 use super::{Config, ConfigError, Origin};
-use crate::ptp::address::Tcp;
-use prb_p2p::{Multiaddr, PeerId};
+use prb_p2p::{Multiaddr, PeerId, TcpAddress};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -78,9 +77,9 @@ impl P2p {
     pub fn listen(&self) -> Result<Vec<Multiaddr>, ConfigError> {
         let key = "p2p.listen";
         let found = all(key, &self.listen, |text| {
-            let address = Tcp::parse(text).filter(|address| address.ip.is_some() && address.peer.is_none());
+            let address = TcpAddress::parse(text).filter(|address| address.socket().is_some());
             let remedy = "write an IP address and a TCP port, for example /ip4/0.0.0.0/tcp/28888";
-            address.map(|address| address.whole).ok_or_else(|| no_address(text, remedy))
+            address.map(|address| address.multiaddr()).ok_or_else(|| no_address(text, remedy))
         })?;
         Ok(found)
     }
@@ -89,11 +88,11 @@ impl P2p {
     pub fn boot_nodes(&self) -> Result<Vec<Multiaddr>, ConfigError> {
         all("p2p.boot_nodes", &self.boot_nodes, |text| {
             let remedy = "write for example /ip4/10.0.0.3/tcp/28888/p2p/12D3...; a service logs its own with `Got my peer id`";
-            let address = Tcp::parse(text).ok_or_else(|| no_address(text, remedy))?;
-            if address.port == 0 || address.ip.is_some_and(|ip| ip.is_unspecified()) {
+            let address = TcpAddress::parse(text).ok_or_else(|| no_address(text, remedy))?;
+            if !address.is_dialable() {
                 return Err(format!("{text:?} is no address that can be dialled; {remedy}"));
             }
-            Ok(address.whole)
+            Ok(address.multiaddr())
         })
     }
 

@@ -1,11 +1,8 @@
 //! Which data providers are read from: those that are named, and those that peers turned out to be.
 
-use super::{
-    address::Tcp,
-    trust::{Trust, Trusted},
-};
+use super::trust::{Trust, Trusted};
 use crate::deployment::ReadFrom;
-use prb_p2p::{Multiaddr, PeerId};
+use prb_p2p::{Multiaddr, PeerId, TcpAddress};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -61,8 +58,8 @@ impl Found {
     ///
     /// An address of this machine alone is taken only from a peer on it: what a tunnel ends at is elsewhere.
     fn url(&self, ours: &Ours) -> Option<String> {
-        let place = Tcp::of(&self.address)?;
-        let is_known = place.ip.is_some() || ours.hosts.contains(&place.host);
+        let place = TcpAddress::of(&self.address)?;
+        let is_known = place.ip().is_some() || ours.hosts.contains(place.host());
         if self.port == 0 || !is_known || (place.is_loopback() && self.hostname != ours.hostname) {
             return None;
         }
