@@ -6,23 +6,25 @@ mod chain;
 mod desk;
 mod follow;
 mod found;
+mod keys;
 pub(crate) mod manage;
 mod provide;
+mod risks;
 mod trust;
 
-pub(crate) use self::{chain::Knows, provide::Providing};
+pub(crate) use self::{chain::Knows, keys::key_file, provide::Providing, risks::risks};
 
-use self::{desk::Desk, found::Ours, manage::Management, trust::Trusted};
+use self::{desk::Desk, found::Ours, keys::identity, manage::Management, trust::Trusted};
 use crate::{
-    config::{Config, ConfigError, P2p, Providers},
+    config::{Config, ConfigError, P2p},
     deployment::{Deployment, para_nodes},
     identity::Keyring,
     inventory::Inventory,
 };
 use prb_core::backoff::{Backoff, Pace};
 use prb_p2p::{
-    Identity, IdentityError, Me, Multiaddr, Network, Options, PreSharedKey, PreSharedKeyError, Service,
-    StartError, TcpAddress, message::Role,
+    IdentityError, Me, Multiaddr, Network, Options, PreSharedKey, PreSharedKeyError, Service, StartError,
+    TcpAddress, message::Role,
 };
 use std::{
     net::{Ipv6Addr, TcpListener},
@@ -105,36 +107,6 @@ impl Prepared {
         let mut options = self.options.clone();
         options.me.chain_identity = chain_identity;
         options
-    }
-}
-
-/// File of the key that peers know a service by, none of one that keeps none.
-pub(crate) const fn key_file(role: Role) -> Option<&'static str> {
-    match role {
-        Role::DataProvider => Some("DATA_PROVIDER"),
-        Role::LifecycleManager => Some("LIFECYCLE"),
-        Role::Client => Some("MONITOR"),
-        _ => None,
-    }
-}
-
-/// The key of a service, which is kept. A monitor needs no place to keep one: without it is somebody else each time.
-fn identity(config: &Config, role: Role) -> Result<Identity, PtpError> {
-    let Some(file) = key_file(role).map(|name| config.peer_keys_dir().join(name)) else {
-        return Ok(Identity::random());
-    };
-    if role != Role::Client {
-        return Ok(Identity::open_or_create(&file)?);
-    }
-    if !config.keeps_data() {
-        return Ok(Identity::random());
-    }
-    match Identity::open_or_create(&file) {
-        Err(IdentityError::Io { cause, .. }) if config.p2p.identity_dir.is_none() => {
-            info!(path = %file.display(), %cause, "no peer identity is kept; p2p.identity_dir names another folder");
-            Ok(Identity::random())
-        }
-        kept => Ok(kept?),
     }
 }
 
@@ -330,28 +302,6 @@ fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
-/// What anybody may do who joins, and whom nothing is read from for that reason.
-pub(crate) fn risks(p2p: &P2p, reads: Option<&Providers>) -> Vec<&'static str> {
-    let mut risks = Vec::new();
-    if p2p.allow_unauthenticated {
-        risks.push("p2p.allow_unauthenticated: whoever joins the peer-to-peer network may change everything");
-    }
-    let Some(reads) = reads.filter(|_| !p2p.is_closed()) else { return risks };
-    if p2p.trust_found {
-        risks.push(
-            "p2p.trust_found: data is read from whoever joins the peer-to-peer network as a data provider, as in PRB v2, and \
-             what he lies poisons workers; keep strangers out with p2p.pre_shared_key_file or p2p.only_members, or list \
-             your data providers in p2p.members and switch p2p.trust_found off",
-        );
-    } else if reads.urls.is_empty() && p2p.members.is_empty() && p2p.managers.is_empty() {
-        risks.push(
-            "no data provider that is found is read from: anybody can join the peer-to-peer network and call himself one; \
-             list yours in p2p.members, or keep strangers out with p2p.pre_shared_key_file or p2p.only_members",
-        );
-    }
-    risks
-}
-
 /// What this machine calls itself.
 fn hostname() -> String {
     #[cfg(unix)]
@@ -376,60 +326,6 @@ mod tests {
         for named in [parse(&["/ip6/::/tcp/1"]), parse(&["/ip6/fd00::1/tcp/1", "/ip4/0.0.0.0/tcp/1"])] {
             assert_eq!(addresses(named.clone(), false), named);
         }
-    }
-
-    #[test]
-    fn x18_what_anybody_may_do_is_told_with_its_remedy() {
-        let (nothing, named) =
-            (Providers::default(), Providers { urls: vec!["http://a:1".into()], ..Providers::default() });
-        let listed = P2p { members: vec!["12D3".to_owned()], ..P2p::default() };
-        let key = P2p { pre_shared_key_file: Some("swarm.key".into()), ..P2p::default() };
-        let trusting = |p2p: P2p| P2p { trust_found: true, ..p2p };
-        for (p2p, reads, told) in [
-            (P2p::default(), None, None),
-            (P2p::default(), Some(&nothing), Some("no data provider that is found is read from")),
-            (P2p::default(), Some(&named), None),
-            (listed.clone(), Some(&nothing), None),
-            (key.clone(), Some(&nothing), None),
-            (trusting(P2p::default()), Some(&nothing), Some("p2p.trust_found")),
-            (trusting(listed), Some(&named), Some("p2p.trust_found")),
-            (trusting(key), Some(&nothing), None),
-            (trusting(P2p::default()), None, None),
-            (P2p { allow_unauthenticated: true, ..P2p::default() }, None, Some("p2p.allow_unauthenticated")),
-        ] {
-            let risks = risks(&p2p, reads);
-            assert_eq!(risks.len(), usize::from(told.is_some()), "{p2p:?}: {risks:?}");
-            assert!(told.is_none_or(|told| risks[0].starts_with(told)), "{risks:?}");
-        }
-    }
-
-    #[test]
-    fn a_monitor_is_known_again_where_it_has_a_place_to_keep_its_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("prb.toml");
-        let monitor = |text: &str| {
-            std::fs::write(&file, text).unwrap();
-            let config = Config::load(&file).unwrap();
-            [(); 2].map(|()| identity(&config, Role::Client).map(|identity| identity.peer_id()))
-        };
-        let at = |key: &str, folder: &std::path::Path| {
-            let start = "[chain]\nrelay = \"ws://a\"\npara = \"ws://a\"\n";
-            match key {
-                "data_dir" => format!("data_dir = {folder:?}\n{start}"),
-                _ => format!("{start}[p2p]\n{key} = {folder:?}\n"),
-            }
-        };
-        for key in ["data_dir", "identity_dir"] {
-            let [one, two] = monitor(&at(key, folder.path()));
-            assert_eq!(one.unwrap(), two.unwrap(), "{key}");
-        }
-        assert!(folder.path().join("p2p/MONITOR").exists() && folder.path().join("MONITOR").exists());
-        // A file is no folder.
-        let [one, two] = monitor(&at("data_dir", &file));
-        assert_ne!(one.unwrap(), two.unwrap());
-        assert!(monitor(&at("identity_dir", &file))[0].is_err(), "that was asked for");
-        let [one, two] = monitor(&at("bridge_identity", "x".as_ref()));
-        assert_ne!(one.unwrap(), two.unwrap());
     }
 
     #[tokio::test]
