@@ -146,6 +146,11 @@ pub(super) fn of(address: &Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
     named.is_none_or(|named| named == *peer).then_some(bare)
 }
 
+/// The same of an address that others told: an IP address, no name.
+pub(super) fn numbered(address: &Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
+    TcpAddress::of(address)?.ip().and_then(|_| of(address, peer))
+}
+
 /// With the peer at its end.
 pub(super) fn with_peer(address: &Multiaddr, peer: PeerId) -> Multiaddr {
     let bare = parse(address).map_or_else(|| address.clone(), |(bare, _)| bare);
@@ -163,7 +168,7 @@ pub(super) fn candidates(observed: &Multiaddr, told: &[Multiaddr], peer: &PeerId
     let here = is_local(observed);
     let mut found: Vec<Multiaddr> = Vec::new();
     let told = told.iter().take(MOST_TOLD);
-    let told: Vec<Multiaddr> = told.filter_map(|address| of(address, peer)).collect();
+    let told: Vec<Multiaddr> = told.filter_map(|address| numbered(address, peer)).collect();
     let seen = ip(observed).map(|ip| Multiaddr::from(ip.to_canonical()));
     let ports = told.iter().filter_map(|address| address.iter().nth(1));
     let behind = ports.filter_map(|port| Some(seen.clone()?.with(port)));
@@ -251,7 +256,8 @@ mod tests {
     #[test]
     fn what_a_stranger_says_of_loopback_is_not_believed() {
         let peer = SOMEBODY.parse().unwrap();
-        let told = ["/ip4/127.0.0.1/tcp/7".parse().unwrap(), "/ip4/10.1.1.1/tcp/7".parse().unwrap()];
+        let told = ["/ip4/127.0.0.1/tcp/7", "/dns4/localhost/tcp/8", "/ip4/10.1.1.1/tcp/7"];
+        let told: [Multiaddr; 3] = told.map(|text| text.parse().unwrap());
         let from = |observed: &str| -> Vec<String> {
             let found = candidates(&observed.parse().unwrap(), &told, &peer);
             found.iter().map(ToString::to_string).collect()
