@@ -2,7 +2,7 @@
 
 use super::{Item, PATIENCE, Verdict};
 use crate::{
-    config::{Config, P2p},
+    config::{Config, P2p, Providers},
     ptp::{key_file, listening, risks},
 };
 use futures::future::join_all;
@@ -65,7 +65,7 @@ fn keys(config: &Config) -> Vec<Item> {
     let files = roles.into_iter().filter_map(key_file).map(|name| config.peer_keys_dir().join(name));
     let looked = files.filter(|file| file.exists()).map(|file| {
         let shown = file.display().to_string();
-        match Identity::open_or_create(&file) {
+        match Identity::read(&file) {
             Ok(identity) => {
                 let says = format!("peers know it as {}", identity.peer_id());
                 Item::new("p2p.identity_dir", shown, Verdict::Fine, says)
@@ -95,7 +95,9 @@ fn pre_shared_key(p2p: &P2p) -> Option<Item> {
 fn strangers(config: &Config) -> Vec<Item> {
     let p2p = &config.p2p;
     let shown = format!("{} peers", p2p.members.len() + p2p.managers.len());
-    let mut items: Vec<_> = risks(p2p, config.providers.as_ref())
+    // `prb lifecycle` needs no section to read from whom it finds.
+    let reads = config.providers.clone().or_else(|| p2p.trust_found.then(Providers::default));
+    let mut items: Vec<_> = risks(p2p, reads.as_ref())
         .into_iter()
         .map(|risk| Item::new(MEMBERS, shown.clone(), Verdict::Note, risk))
         .collect();
