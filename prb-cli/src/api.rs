@@ -230,6 +230,7 @@ impl Api {
             subject,
             managers,
             network: Mutex::new(None),
+            joining: OnceLock::new(),
             resting: OnceLock::new(),
         });
         let stop = CancellationToken::new();
@@ -258,6 +259,12 @@ impl Api {
     /// Asks these peers from now on (`/ptp`).
     pub fn join(&self, network: prb_p2p::Network) {
         *self.shared.network.lock().unwrap_or_else(PoisonError::into_inner) = Some(network);
+    }
+
+    /// Tells this of the peers until there are any to ask.
+    pub(crate) fn joining(&self, trouble: tokio::sync::watch::Receiver<String>) {
+        // Whoever joins does so once.
+        let _ = self.shared.joining.set(trouble);
     }
 
     /// Answers for this deployment from now on.

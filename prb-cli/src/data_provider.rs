@@ -4,7 +4,7 @@ use crate::{
     args::DataProviderArgs,
     config::{Config, ConfigError, Purpose, Serve, Sources, Urls},
     deployment::{bridge_options, interrupted, para_nodes},
-    ptp::{Knows, Membership, Providing, PtpError},
+    ptp::{Knows, Membership, Prepared, Providing, PtpError},
     source::block_source,
     supervise, telemetry,
     token::{TokenError, token_in},
@@ -16,6 +16,7 @@ use prb_core::{
     pipeline::{Bridge, BridgeError},
     port::StoreError,
 };
+use prb_p2p::message::Role;
 use prb_store::{
     LmdbOptions, LmdbStore, Server, ServerOptions,
     server::Token,
@@ -152,6 +153,8 @@ impl DataProvider {
             path: config.data_dir.display().to_string(),
             cause,
         })?;
+        // Its keys are read, or made, before anything runs.
+        let prepared = Prepared::of(config, Role::DataProvider)?;
         let store = Arc::new(LmdbStore::open(config.blobs_dir(), LmdbOptions::default())?);
         let verifier = if config.chain.verify_state {
             CryptoVerifier::with_state(store.clone())
@@ -183,11 +186,11 @@ impl DataProvider {
             info!("whoever reaches the port may read; name a serve.token_file to change that");
         }
         let tls = config.serve.tls_key.is_some();
-        let peers = Membership::provide(
-            config,
-            Knows { store: Some(bridge.store().clone()), node: Self::node(config) },
-            Providing::new(bridge.store().clone(), bridge.following(), address.port(), tls),
-        )?;
+        let peers = prepared.map(|prepared| {
+            let knows = Knows { store: Some(bridge.store().clone()), node: Self::node(config) };
+            let providing = Providing::new(bridge.store().clone(), bridge.following(), address.port(), tls);
+            Membership::provide(prepared, knows, providing)
+        });
         if peers.is_some() && address.ip().is_loopback() {
             warn!(
                 "serve.listen is this machine's alone: peers elsewhere find this provider and cannot read from it"

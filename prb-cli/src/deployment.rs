@@ -6,7 +6,7 @@ mod roster;
 mod sources;
 mod turn;
 
-pub(crate) use self::providers::{Finder, ProviderAccess};
+pub(crate) use self::providers::{Finder, ProviderAccess, ReadFrom};
 pub(crate) use self::{keys::Keys, roster::declare};
 pub use self::{
     providers::{ProvidersError, fed_by},
@@ -536,6 +536,7 @@ pub async fn run(
 /// Lets the API tell of the peer-to-peer network once it is joined; never ends.
 async fn show_peers(api: &Api, peers: Option<&Membership>) {
     if let Some(peers) = peers {
+        api.joining(peers.trouble());
         api.join(peers.joined().await);
     }
     std::future::pending().await

@@ -2,17 +2,19 @@
 //!
 //! What a section `[p2p]` says is made into a node of `prb-p2p` ([`join`]); [`Membership`] is that of a service which runs.
 
-pub(crate) mod address;
 mod chain;
 mod desk;
 mod follow;
 mod found;
+mod keys;
 pub(crate) mod manage;
 mod provide;
+mod risks;
+mod trust;
 
-pub(crate) use self::{chain::Knows, provide::Providing};
+pub(crate) use self::{chain::Knows, keys::key_file, provide::Providing, risks::risks};
 
-use self::{desk::Desk, found::Ours, manage::Management};
+use self::{desk::Desk, found::Ours, keys::identity, manage::Management, trust::Trusted};
 use crate::{
     config::{Config, ConfigError, P2p},
     deployment::{Deployment, para_nodes},
@@ -21,8 +23,8 @@ use crate::{
 };
 use prb_core::backoff::{Backoff, Pace};
 use prb_p2p::{
-    Identity, IdentityError, Me, Multiaddr, Network, Options, PreSharedKey, PreSharedKeyError, Service,
-    StartError, message::Role,
+    IdentityError, Me, Multiaddr, Network, Options, PreSharedKey, PreSharedKeyError, Service, StartError,
+    TcpAddress, message::Role,
 };
 use std::{
     net::{Ipv6Addr, TcpListener},
@@ -53,53 +55,52 @@ pub enum PtpError {
 }
 
 /// Joins the network, if the configuration says so. `service` answers everything but `Hello`.
-///
-/// The key of a data provider and of a lifecycle manager is kept; others are somebody else each time.
 pub async fn join(
     config: &Config,
     role: Role,
     chain_identity: String,
     service: Arc<dyn Service>,
 ) -> Result<Option<Network>, PtpError> {
-    if !config.p2p.enabled {
-        return Ok(None);
-    }
-    let options = Prepared::of(config, role)?.options(chain_identity);
-    Ok(Some(Network::start(options, service).await?))
+    let Some(prepared) = Prepared::of(config, role)? else { return Ok(None) };
+    Ok(Some(Network::start(prepared.options(chain_identity), service).await?))
 }
 
 /// Everything that joining needs but the chain.
-struct Prepared {
+pub(crate) struct Prepared {
     options: Options,
+    ours: Ours,
 }
 
 impl Prepared {
-    fn of(config: &Config, role: Role) -> Result<Self, PtpError> {
+    /// That of a service; none where the configuration says nothing of the network. Keys and files are read, or made.
+    pub(crate) fn of(config: &Config, role: Role) -> Result<Option<Self>, PtpError> {
         let p2p = &config.p2p;
-        let kept = match role {
-            Role::DataProvider => Some("DATA_PROVIDER"),
-            Role::LifecycleManager => Some("LIFECYCLE"),
-            _ => None,
-        };
-        let identity = match kept {
-            Some(name) => Identity::open_or_create(&config.peer_keys_dir().join(name))?,
-            None => Identity::random(),
-        };
+        if !p2p.enabled {
+            return Ok(None);
+        }
+        let identity = identity(config, role)?;
         // v2's monitors belong to nothing, and list all.
         let bridge_identity =
             if role == Role::Client { "client".to_owned() } else { p2p.bridge_identity.clone() };
         let me = Me { role, hostname: hostname(), chain_identity: String::new(), bridge_identity };
-        let pre_shared_key = p2p.pre_shared_key_file.as_deref().map(PreSharedKey::open).transpose()?;
-        let allowed = p2p.allowed()?;
+        let (boot_nodes, listed) = (p2p.boot_nodes()?, p2p.listed()?);
+        let names = boot_nodes.iter().filter_map(TcpAddress::of).filter(|node| node.ip().is_none());
+        let ours = Ours {
+            chain: String::new(),
+            bridge: (!p2p.ignore_bridge_identity).then(|| p2p.bridge_identity.clone()),
+            hostname: me.hostname.clone(),
+            trusted: Trusted::of(p2p)?,
+            hosts: names.map(|node| node.host().to_owned()).collect(),
+        };
         let options = Options {
-            listen: addresses(p2p.listen()?, has_ipv6()),
-            boot_nodes: p2p.boot_nodes()?,
+            listen: listening(p2p)?,
+            boot_nodes,
             mdns: p2p.mdns,
-            pre_shared_key,
-            allowed: p2p.only_allowed.then_some(allowed),
+            pre_shared_key: p2p.pre_shared_key_file.as_deref().map(PreSharedKey::open).transpose()?,
+            allowed: p2p.only_members.then_some(listed),
             ..Options::new(identity, me)
         };
-        Ok(Self { options })
+        Ok(Some(Self { options, ours }))
     }
 
     fn options(&self, chain_identity: String) -> Options {
@@ -122,6 +123,8 @@ struct Joined {
 /// ([`Self::attach`]).
 pub struct Membership {
     joined: watch::Receiver<Option<Joined>>,
+    /// Why it is not joined yet.
+    trouble: watch::Receiver<String>,
     joining: AbortHandle,
     ours: Ours,
     desk: Option<Arc<Desk>>,
@@ -133,49 +136,41 @@ impl Membership {
     ///
     /// Must be called within a tokio runtime.
     pub fn open(config: &Config) -> Result<Option<Self>, PtpError> {
-        if !config.p2p.enabled {
-            return Ok(None);
+        let Some(prepared) = Prepared::of(config, Role::LifecycleManager)? else { return Ok(None) };
+        for risk in risks(&config.p2p, config.providers.as_ref()) {
+            warn!("{risk}");
         }
-        tell_open(&config.p2p, config.providers.is_some());
         let node = (!config.chain.para.is_empty()).then(|| para_nodes(config));
         let desk = Arc::new(Desk::of(&config.p2p)?);
-        let mut membership =
-            Self::begin(config, Role::LifecycleManager, Knows { store: None, node }, desk.clone())?;
+        let mut membership = Self::begin(prepared, Knows { store: None, node }, desk.clone());
         membership.desk = Some(desk);
         Ok(Some(membership))
     }
 
     /// That of a data provider.
-    pub(crate) fn provide(
-        config: &Config,
-        knows: Knows,
-        providing: Providing,
-    ) -> Result<Option<Self>, PtpError> {
-        if !config.p2p.enabled {
-            return Ok(None);
-        }
-        Self::begin(config, Role::DataProvider, knows, Arc::new(providing)).map(Some)
+    pub(crate) fn provide(prepared: Prepared, knows: Knows, providing: Providing) -> Self {
+        Self::begin(prepared, knows, Arc::new(providing))
     }
 
-    fn begin(config: &Config, role: Role, knows: Knows, service: Arc<dyn Service>) -> Result<Self, PtpError> {
-        let prepared = Prepared::of(config, role)?;
-        let bridge = config.p2p.bridge_identity.clone();
-        let ours = Ours {
-            chain: String::new(),
-            bridge: (!config.p2p.ignore_bridge_identity).then_some(bridge),
-            hostname: prepared.options.me.hostname.clone(),
-        };
+    fn begin(prepared: Prepared, knows: Knows, service: Arc<dyn Service>) -> Self {
+        let ours = prepared.ours.clone();
         let (told, joined) = watch::channel(None);
+        let (telling, trouble) = watch::channel("it is about to be".to_owned());
         let joining = tokio::spawn(async move {
-            let chain = knows.identity().await;
+            let chain = knows.identity(&telling).await;
             drop(knows);
-            let network = start(&prepared, &chain, service).await;
+            let network = start(&prepared, &chain, service, &telling).await;
             told.send_replace(Some(Joined { network, chain }));
-            // The channel is open as long as this lasts.
+            // The channels are open as long as this lasts.
             std::future::pending::<()>().await;
         });
         let joining = joining.abort_handle();
-        Ok(Self { joined, joining, ours, desk: None, finding: Mutex::default() })
+        Self { joined, trouble, joining, ours, desk: None, finding: Mutex::default() }
+    }
+
+    /// Why the network is not joined yet, for as long as it is not.
+    pub(crate) fn trouble(&self) -> watch::Receiver<String> {
+        self.trouble.clone()
     }
 
     /// The network, once it is joined.
@@ -201,6 +196,7 @@ impl Membership {
             let told = ours.clone();
             follow::follow(network, ours, move |found| {
                 finder.find(|named| found::providers_of(named, found, &told));
+                finder.useless()
             })
             .await;
         });
@@ -260,7 +256,12 @@ async fn joined(mut joined: watch::Receiver<Option<Joined>>) -> Joined {
 }
 
 /// Starts a node, for as long as that takes: who had its port may let go of it.
-async fn start(prepared: &Prepared, chain: &str, service: Arc<dyn Service>) -> Network {
+async fn start(
+    prepared: &Prepared,
+    chain: &str,
+    service: Arc<dyn Service>,
+    trouble: &watch::Sender<String>,
+) -> Network {
     let mut backoff = Backoff::new(PACE, 0);
     loop {
         match Network::start(prepared.options(chain.to_owned()), service.clone()).await {
@@ -276,10 +277,16 @@ async fn start(prepared: &Prepared, chain: &str, service: Arc<dyn Service>) -> N
                 if backoff.failures() == 0 {
                     warn!(%cause, "the peer-to-peer network is not joined, trying again");
                 }
+                trouble.send_replace(cause.to_string());
                 sleep(backoff.failed()).await;
             }
         }
     }
+}
+
+/// Where a service of this machine listens.
+pub(crate) fn listening(p2p: &P2p) -> Result<Vec<Multiaddr>, ConfigError> {
+    Ok(addresses(p2p.listen()?, has_ipv6()))
 }
 
 /// Where to listen: all addresses of IPv6 are those of a machine that has any.
@@ -293,19 +300,6 @@ fn addresses(mut listen: Vec<Multiaddr>, has_ipv6: bool) -> Vec<Multiaddr> {
 
 fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
-}
-
-/// Says once what anybody may do here who reaches the port.
-fn tell_open(p2p: &P2p, reads: bool) {
-    if p2p.allow_unauthenticated {
-        warn!("p2p.allow_unauthenticated: whoever joins the peer-to-peer network may change everything");
-    }
-    if reads && !p2p.only_allowed && p2p.pre_shared_key_file.is_none() {
-        warn!(
-            "data is read from whoever joins the peer-to-peer network as a data provider; p2p.pre_shared_key_file or \
-             p2p.only_allowed keep strangers out"
-        );
-    }
 }
 
 /// What this machine calls itself.
@@ -357,6 +351,12 @@ mod tests {
         config.p2p = P2p { enabled: true, mdns: false, ..P2p::default() };
         let membership = Membership::open(&config).unwrap().unwrap();
         assert!(membership.network().is_none());
+        let mut trouble = membership.trouble();
+        let told = tokio::time::timeout(
+            Duration::from_secs(60),
+            trouble.wait_for(|cause| cause.contains("chain.para")),
+        );
+        assert!(told.await.is_ok_and(|told| told.is_ok()));
         membership.stop().await;
     }
 }

@@ -1,7 +1,10 @@
 //! Who a node is: the key pair that its peer id follows from.
 
 use crate::private;
-use libp2p::{PeerId, identity::Keypair};
+use libp2p::{
+    PeerId,
+    identity::{KeyType, Keypair},
+};
 use prost::Message as _;
 use std::{
     fmt, io,
@@ -46,11 +49,19 @@ impl Identity {
         Self(Keypair::generate_ed25519())
     }
 
-    /// The one in this file, which is made if it is not there.
+    /// The one in this file. Neither makes nor mends it; that others may read it is told in the log.
+    pub fn read(path: &Path) -> Result<Self, IdentityError> {
+        let bytes =
+            private::read(path).map_err(|cause| IdentityError::Io { path: path.to_owned(), cause })?;
+        Self::decode(&bytes).map_err(|reason| IdentityError::Malformed { path: path.to_owned(), reason })
+    }
+
+    /// The one in this file, which is made if it is not there. One that was made here and that others may read is closed to
+    /// them; those of PRB v2 are left as they are.
     pub fn open_or_create(path: &Path) -> Result<Self, IdentityError> {
         let io = |cause| IdentityError::Io { path: path.to_owned(), cause };
         let malformed = |reason| IdentityError::Malformed { path: path.to_owned(), reason };
-        match private::read(path) {
+        match private::read_and_mend(path, Self::is_ours) {
             Ok(bytes) => return Self::decode(&bytes).map_err(malformed),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(io(error)),
@@ -59,9 +70,7 @@ impl Identity {
         match private::create(path, &made.encode().map_err(malformed)?) {
             Ok(()) => Ok(made),
             // Somebody else made one meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Self::decode(&private::read(path).map_err(io)?).map_err(malformed)
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::read(path),
             Err(error) => Err(io(error)),
         }
     }
@@ -73,6 +82,11 @@ impl Identity {
 
     pub(crate) fn keypair(&self) -> &Keypair {
         &self.0
+    }
+
+    /// Whether this program made such a file: those of v2 are RSA.
+    fn is_ours(bytes: &[u8]) -> bool {
+        Self::decode(bytes).is_ok_and(|identity| identity.0.key_type() == KeyType::Ed25519)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, String> {

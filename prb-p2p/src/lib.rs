@@ -7,7 +7,13 @@
 //! A node that is found is asked who it is (`Hello`), again and again: one that moves is followed, one that is gone is
 //! dropped.
 //!
-//! What peers say is not trusted: only their ids are proven. Whatever one of them may cost has a bound ([`Limits`]).
+//! What peers say is not trusted: only their ids are proven. Names of hosts are taken from [`Options::boot_nodes`] alone.
+//!
+//! Whatever peers may cost has a bound ([`Limits`]). Memory, with the limits of [`Limits::default`]: what they sent and
+//! nobody read takes 1 GiB at most on connections they opened and 1 GiB on ours ([`Limits::unread_bytes`]), requests that
+//! are read 768 MiB (64 of 4 MiB, and the windows that yamux opened for them), answers on their way to peers 256 MiB,
+//! answers that are read 256 MiB and 16 MiB for small ones. A machine with less memory wants smaller limits.
+//!
 //! Who must be kept out is kept out by a [`PreSharedKey`] or by [`Options::allowed`].
 //!
 //! ```
@@ -63,5 +69,6 @@ mod psk;
 pub use identity::{Identity, IdentityError};
 pub use network::{
     Answer, CallError, Caller, Limits, Me, Multiaddr, Network, Options, Peer, PeerId, Service, StartError,
+    TcpAddress,
 };
 pub use psk::{PreSharedKey, PreSharedKeyError};

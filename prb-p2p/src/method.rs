@@ -116,6 +116,24 @@ impl Method {
         }
     }
 
+    /// Most that its answer may be, bytes: of blobs 64 MiB, of lists 16 MiB, else 64 KiB.
+    pub const fn largest_answer(self) -> usize {
+        match self {
+            Self::GetBlobByKey | Self::GetBlobWithToken => 64 << 20,
+            Self::ListPool
+            | Self::CreatePool
+            | Self::UpdatePool
+            | Self::ListWorker
+            | Self::CreateWorker
+            | Self::UpdateWorker
+            | Self::RestartWorker
+            | Self::RefreshRaAndRestartWorker
+            | Self::KickWorker
+            | Self::GetWorkerStatus => 16 << 20,
+            Self::Hello | Self::Auth | Self::GetDataProviderInfo | Self::WantBlob => SMALL_ANSWER,
+        }
+    }
+
     /// Its request, encoded, of what JSON says. No body at all (null) is an empty request.
     pub fn request_from_json(self, body: &Value) -> Result<Bytes, BadJson> {
         (self.forms().request)(body)
@@ -148,6 +166,9 @@ impl Method {
         }
     }
 }
+
+/// Of an answer that is neither a list nor a blob, bytes.
+pub(crate) const SMALL_ANSWER: usize = 64 * 1024;
 
 /// How the messages of a method are read and written.
 struct Forms {

@@ -9,8 +9,10 @@ mod dials;
 mod frame;
 mod limits;
 mod meter;
+mod names;
 mod node;
 mod peer;
+mod rooms;
 mod seats;
 mod server;
 mod shared;
@@ -18,6 +20,7 @@ mod streams;
 mod transport;
 mod words;
 
+pub use address::TcpAddress;
 pub use libp2p::{Multiaddr, PeerId};
 pub use limits::Limits;
 pub use peer::Peer;
@@ -46,10 +49,11 @@ pub struct Options {
     pub identity: Identity,
     /// What it says of itself.
     pub me: Me,
-    /// Where it listens: IP addresses with a TCP port, 0 for any. Nodes that nobody can dial find others and are not
+    /// Where it listens: IP addresses with a TCP port, 0 for any ([`TcpAddress::socket`]). Nodes that nobody can dial find others and are not
     /// found.
     pub listen: Vec<Multiaddr>,
-    /// Nodes it begins with: a host and a TCP port, with `/p2p/` and an id or without. They are dialled for ever.
+    /// Nodes it begins with: a host and a TCP port, with `/p2p/` and an id or without ([`TcpAddress::is_dialable`]). They
+    /// are dialled for ever.
     pub boot_nodes: Vec<Multiaddr>,
     /// Whether to find nodes in the same network by mDNS, and be found.
     pub mdns: bool,

@@ -8,12 +8,33 @@ use std::{
 use tracing::warn;
 use zeroize::Zeroizing;
 
-/// Reads a secret. Permissions that let others read it are told and taken away.
+/// Reads a secret and changes nothing. Permissions that let others read it are told.
 pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path)?;
-    close_to_others(path, &file);
+    if let Some(mode) = open_to_others(&file) {
+        tell(path, mode, false);
+    }
+    bytes(&file)
+}
+
+/// Reads a secret that this program made if `is_ours` says so of it: permissions that let others read it are told, and
+/// taken away if it is.
+pub(crate) fn read_and_mend(
+    path: &Path,
+    is_ours: impl FnOnce(&[u8]) -> bool,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    let bytes = bytes(&file)?;
+    if let Some(mode) = open_to_others(&file) {
+        let mended = is_ours(&bytes) && close_to_others(&file).is_ok();
+        tell(path, mode, mended);
+    }
+    Ok(bytes)
+}
+
+fn bytes(file: &File) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST));
-    (&file).take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > LARGEST {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {LARGEST} bytes")));
     }
@@ -57,25 +78,39 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-#[cfg(unix)]
-fn close_to_others(path: &Path, file: &File) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let Ok(metadata) = file.metadata() else { return };
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 || !metadata.is_file() {
-        return;
-    }
-    let mended = file.set_permissions(fs::Permissions::from_mode(0o600));
+fn tell(path: &Path, mode: u32, mended: bool) {
     warn!(
         path = %path.display(),
         mode = %format_args!("{mode:o}"),
-        mended = mended.is_ok(),
-        "a secret could be read by others on this machine; consider it known to them"
+        mended,
+        "a secret could be read by others on this machine; consider it known to them{}",
+        if mended { "" } else { ", and take that permission away (chmod 600)" }
     );
 }
 
+/// The permissions of a file, if others may read or write it.
+#[cfg(unix)]
+fn open_to_others(file: &File) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+#[cfg(unix)]
+fn close_to_others(file: &File) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+}
+
 #[cfg(not(unix))]
-fn close_to_others(_: &Path, _: &File) {}
+fn open_to_others(_: &File) -> Option<u32> {
+    None
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_: &File) -> io::Result<()> {
+    Ok(())
+}
 
 /// Of any such file, bytes. An RSA identity has about 2,000.
 const LARGEST: usize = 64 * 1024;

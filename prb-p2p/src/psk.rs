@@ -35,7 +35,8 @@ pub enum PreSharedKeyError {
 }
 
 impl PreSharedKey {
-    /// Reads a `swarm.key` in the usual format of libp2p, or a line of 64 hex digits.
+    /// Reads a `swarm.key` in the usual format of libp2p, or a line of 64 hex digits. The file stays as its operator made it;
+    /// that others may read it is told in the log.
     pub fn open(path: &Path) -> Result<Self, PreSharedKeyError> {
         let bytes =
             private::read(path).map_err(|cause| PreSharedKeyError::Io { path: path.to_owned(), cause })?;
@@ -91,6 +92,18 @@ mod tests {
         for text in ["", "00", &DIGITS[1..], &format!("{DIGITS}00"), &format!("/base16/\n{DIGITS}"), "zz"] {
             assert!(PreSharedKey::parse(text).is_none(), "{text}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn x21_a_file_that_others_may_read_is_told_and_left_as_it_is() {
+        use std::{fs, os::unix::fs::PermissionsExt as _};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("swarm.key");
+        fs::write(&path, DIGITS).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        PreSharedKey::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub use options::RemoteOptions;
 use crate::{
     cache::{Cache, extend_within},
     flight::Flights,
+    tls::ClientTls,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -86,6 +87,8 @@ struct Inner {
 struct Entry {
     provider: Arc<Provider>,
     task: AbortHandle,
+    /// Whether the token is for it.
+    shows_token: bool,
 }
 
 impl Drop for Entry {
@@ -169,10 +172,7 @@ impl RemoteStore {
         if providers.iter().any(|entry| entry.provider.url == address.url()) {
             return Ok(());
         }
-        let provider = Arc::new(Provider::new(address, tls, self.inner.options.clone()));
-        let following = follow(provider.clone(), Arc::downgrade(&self.inner));
-        let task = tokio::spawn(following).abort_handle();
-        providers.push(Entry { provider, task });
+        providers.push(self.entry(address, tls, true));
         Ok(())
     }
 
@@ -189,13 +189,43 @@ impl RemoteStore {
         Ok(gone)
     }
 
-    /// Lets all providers go but these.
-    pub fn retain_providers(&self, urls: &[String]) -> Result<(), BadAddress> {
-        let kept: Vec<String> =
-            urls.iter().map(|url| Ok(Address::parse(url)?.url())).collect::<Result<_, BadAddress>>()?;
-        self.inner.providers().retain(|entry| kept.contains(&entry.provider.url));
+    /// Reads from these providers from now on and from no others; those with `false` are not shown the token. Of two that
+    /// are the same one the first counts. An address that cannot be used changes nothing.
+    pub fn set_providers<'a>(
+        &self,
+        wanted: impl IntoIterator<Item = (&'a str, bool)>,
+    ) -> Result<(), BadAddress> {
+        let mut all: Vec<(Address, Option<ClientTls>, bool)> = Vec::new();
+        for (url, shows_token) in wanted {
+            let address = Address::parse(url)?;
+            let tls = address.tls(&self.inner.options)?;
+            if all.iter().all(|(known, ..)| known.url() != address.url()) {
+                all.push((address, tls, shows_token));
+            }
+        }
+        let mut providers = self.inner.providers();
+        let is = |entry: &Entry, (address, _, shows_token): &(Address, Option<ClientTls>, bool)| {
+            entry.provider.url == address.url() && entry.shows_token == *shows_token
+        };
+        providers.retain(|entry| all.iter().any(|wanted| is(entry, wanted)));
+        for wanted in all {
+            if !providers.iter().any(|entry| is(entry, &wanted)) {
+                let (address, tls, shows_token) = wanted;
+                providers.push(self.entry(address, tls, shows_token));
+            }
+        }
+        drop(providers);
         self.inner.elect();
         Ok(())
+    }
+
+    fn entry(&self, address: Address, tls: Option<ClientTls>, shows_token: bool) -> Entry {
+        let mut options = self.inner.options.clone();
+        options.token = options.token.filter(|_| shows_token);
+        let provider = Arc::new(Provider::new(address, tls, options));
+        let following = follow(provider.clone(), Arc::downgrade(&self.inner));
+        let task = tokio::spawn(following).abort_handle();
+        Entry { provider, task, shows_token }
     }
 
     /// Whether a provider at that address could be taken on.

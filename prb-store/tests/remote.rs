@@ -396,6 +396,27 @@ async fn a_token_opens_a_provider_and_its_lack_is_told() {
 }
 
 #[tokio::test]
+async fn x18_the_token_is_shown_to_those_only_that_it_is_for() {
+    let token = Token::new("a-token-of-some-length").unwrap();
+    let options = ServerOptions { token: Some(token.clone()), ..ServerOptions::default() };
+    let running = Running::start(stored(&grown(1)).await, options).await;
+    let store = RemoteStore::new(RemoteOptions { token: Some(token), ..quick() });
+    let (url, same) = (running.url(), format!("{}/", running.url()));
+    store.set_providers([(url.as_str(), false)]).unwrap();
+    until("it is told that a token is wanted", async || {
+        store.coverage().await.is_err_and(|error| error.to_string().contains("wants its token"))
+    })
+    .await;
+    assert!(store.set_providers([(url.as_str(), true), ("no address", true)]).is_err() && !store.is_ready());
+    // The first word of two on the same one counts.
+    store.set_providers([(same.as_str(), true), (url.as_str(), false)]).unwrap();
+    timeout(SOON, store.ready()).await.unwrap();
+    assert_eq!(store.providers().len(), 1);
+    store.set_providers([]).unwrap();
+    assert!(store.providers().is_empty());
+}
+
+#[tokio::test]
 async fn the_genesis_is_fetched_once_and_belongs_to_the_chain() {
     let chain = grown(1);
     let running = Running::start(stored(&chain).await, ServerOptions::default()).await;

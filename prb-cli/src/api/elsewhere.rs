@@ -63,8 +63,9 @@ impl Elsewhere {
 }
 
 impl Shared {
-    fn network(&self) -> Option<Network> {
-        self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn network(&self) -> Result<Network, Reply> {
+        let network = self.network.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        network.ok_or_else(|| ptp::no_network(self.joining.get().map(|trouble| trouble.borrow().clone())))
     }
 
     /// Asks there, and answers.
@@ -86,12 +87,12 @@ impl Shared {
             Elsewhere::Discover => {
                 // Whatever it is: v2 takes any.
                 self.read(body, ptp::MAX_BODY).await?;
-                let network = self.network().ok_or_else(ptp::no_network)?;
+                let network = self.network()?;
                 Ok(Reply::ok(&ptp::discovered(&network.peers())))
             }
             Elsewhere::Peer(call) => {
                 let body = self.read(body, ptp::MAX_BODY).await?;
-                let network = self.network().ok_or_else(ptp::no_network)?;
+                let network = self.network()?;
                 call.ask(&network, &parts.method, &parts.headers, &body).await
             }
         }

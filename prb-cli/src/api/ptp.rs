@@ -96,10 +96,12 @@ pub(super) fn discovered(peers: &[Peer]) -> Value {
     json!({ "dataProviders": of(Role::DataProvider), "lifecycleManagers": of(Role::LifecycleManager) })
 }
 
-/// There is nobody to ask.
-pub(super) fn no_network() -> Reply {
-    let message = "there is no peer-to-peer network here; [p2p] says why";
-    Reply::error(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
+/// There is nobody to ask: the network is not joined for this reason, or never.
+pub(super) fn no_network(trouble: Option<String>) -> Reply {
+    let off = || "the peer-to-peer network is off here; a section [p2p] joins it".to_owned();
+    let message =
+        trouble.map_or_else(off, |cause| format!("the peer-to-peer network is not joined yet: {cause}"));
+    Reply::error(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", &message)
 }
 
 fn answered(method: Method, answer: Answer) -> Reply {

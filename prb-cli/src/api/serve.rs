@@ -154,6 +154,8 @@ pub(super) struct Shared {
     pub(super) managers: Managers,
     /// Where peers are found.
     pub(super) network: Mutex<Option<Network>>,
+    /// Why they are not looked for yet.
+    pub(super) joining: OnceLock<tokio::sync::watch::Receiver<String>>,
 }
 
 /// One connection.

@@ -2,16 +2,16 @@
 
 use super::{Item, PATIENCE, Verdict};
 use crate::{
-    config::{Config, P2p},
-    ptp::address::Tcp,
+    config::{Config, P2p, Providers},
+    ptp::{key_file, listening, risks},
 };
 use futures::future::join_all;
-use prb_core::fault::remedy;
-use prb_p2p::PreSharedKey;
-use std::{fs, net::TcpListener};
+use prb_p2p::{Identity, Multiaddr, PreSharedKey, TcpAddress, message::Role};
+use std::net::TcpListener;
 use tokio::{net::TcpStream, time::timeout};
 
 const BOOT_NODES: &str = "p2p.boot_nodes";
+const MEMBERS: &str = "p2p.members";
 
 /// What section `[p2p]` says; `offline` dials nobody.
 pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
@@ -23,7 +23,7 @@ pub(super) async fn items(config: &Config, offline: bool) -> Vec<Item> {
     items.extend(listen(p2p));
     items.extend(keys(config));
     items.extend(pre_shared_key(p2p));
-    items.push(strangers(config));
+    items.extend(strangers(config));
     if p2p.boot_nodes.is_empty() && !p2p.mdns {
         let says = "none, and p2p.mdns is off: only who dials this machine finds it";
         items.push(Item::new(BOOT_NODES, "", Verdict::Note, says));
@@ -37,31 +37,40 @@ fn name(p2p: &P2p) -> String {
     format!("{}{any}", p2p.bridge_identity)
 }
 
-/// Ports that are named must be free. The service that has them may be running.
+/// Addresses must be there, and ports that are named free. The service that has them may be running.
 fn listen(p2p: &P2p) -> Vec<Item> {
-    let looked = |text: &String| {
-        let address = Tcp::parse(text)?;
-        let (ip, port) = (address.ip?, address.port);
-        Some(match TcpListener::bind((ip, port)) {
-            _ if port == 0 => Item::setting("p2p.listen", text),
-            Ok(_) => Item::setting("p2p.listen", text),
-            Err(cause) => {
-                let remedy = "stop who listens there (a service that runs?), or choose another port";
-                Item::wrong("p2p.listen", text, format!("{cause}; {remedy}"))
-            }
+    const KEY: &str = "p2p.listen";
+    let addresses = match listening(p2p) {
+        Ok(addresses) => addresses,
+        Err(cause) => return vec![Item::wrong(KEY, p2p.listen.join(", "), cause)],
+    };
+    let looked = |address: &Multiaddr| {
+        let shown = address.to_string();
+        let socket = TcpAddress::of(address)?.socket()?;
+        let remedy = match socket.port() {
+            0 => "choose an address that this machine has",
+            _ => "stop who listens there (a service that runs?), or choose another port",
+        };
+        Some(match TcpListener::bind(socket) {
+            Ok(_) => Item::setting(KEY, shown),
+            Err(cause) => Item::wrong(KEY, shown, format!("{cause}; {remedy}")),
         })
     };
-    p2p.listen.iter().filter_map(looked).collect()
+    addresses.iter().filter_map(looked).collect()
 }
 
 /// The keys that were made, if there are any.
 fn keys(config: &Config) -> Vec<Item> {
-    let files = ["DATA_PROVIDER", "LIFECYCLE"].map(|name| config.peer_keys_dir().join(name));
-    let looked = files.iter().filter(|file| file.exists()).map(|file| {
+    let roles = [Role::DataProvider, Role::LifecycleManager, Role::Client];
+    let files = roles.into_iter().filter_map(key_file).map(|name| config.peer_keys_dir().join(name));
+    let looked = files.filter(|file| file.exists()).map(|file| {
         let shown = file.display().to_string();
-        match fs::File::open(file) {
-            Ok(_) => Item::setting("p2p.identity_dir", shown),
-            Err(cause) => Item::wrong("p2p.identity_dir", shown, format!("{cause}; {}", remedy(&cause))),
+        match Identity::read(&file) {
+            Ok(identity) => {
+                let says = format!("peers know it as {}", identity.peer_id());
+                Item::new("p2p.identity_dir", shown, Verdict::Fine, says)
+            }
+            Err(cause) => Item::wrong("p2p.identity_dir", shown, cause),
         }
     });
     let items: Vec<_> = looked.collect();
@@ -82,31 +91,32 @@ fn pre_shared_key(p2p: &P2p) -> Option<Item> {
     })
 }
 
-/// Who else may come.
-fn strangers(config: &Config) -> Item {
+/// Who else may come, and what of it.
+fn strangers(config: &Config) -> Vec<Item> {
     let p2p = &config.p2p;
-    let key = "p2p.allow";
-    let shown = format!("{} peers", p2p.allow.len());
-    let open = !p2p.only_allowed && p2p.pre_shared_key_file.is_none();
-    let says = match (open, p2p.allow_unauthenticated) {
-        (true, true) => "whoever reaches the port may change pools and workers (p2p.allow_unauthenticated)",
-        (true, false) => {
-            "whoever reaches the port may call himself a data provider of this bridge; p2p.pre_shared_key_file or \
-             p2p.only_allowed keep strangers out"
-        }
-        (false, true) => "whoever is let in may change pools and workers (p2p.allow_unauthenticated)",
-        (false, false) => return Item::setting(key, shown),
-    };
-    Item::new(key, shown, Verdict::Note, says)
+    let shown = format!("{} peers", p2p.members.len() + p2p.managers.len());
+    // `prb lifecycle` needs no section to read from whom it finds.
+    let reads = config.providers.clone().or_else(|| p2p.trust_found.then(Providers::default));
+    let mut items: Vec<_> = risks(p2p, reads.as_ref())
+        .into_iter()
+        .map(|risk| Item::new(MEMBERS, shown.clone(), Verdict::Note, risk))
+        .collect();
+    if items.is_empty() {
+        let says = if p2p.is_closed() { "strangers are kept out" } else { "strangers may look" };
+        items.push(Item::new(MEMBERS, shown, Verdict::Fine, says));
+    }
+    items
 }
 
 async fn boot_node(node: &str, offline: bool) -> Item {
-    let Some(address) = Tcp::parse(node) else { return Item::wrong(BOOT_NODES, node, "no TCP multiaddr") };
+    let Some(address) = TcpAddress::parse(node) else {
+        return Item::wrong(BOOT_NODES, node, "no TCP multiaddr");
+    };
     if offline {
         return Item::new(BOOT_NODES, node, Verdict::Note, "not dialled");
     }
     let remedy = "is it running, and is its port open for this machine?";
-    match timeout(PATIENCE, TcpStream::connect(address.authority(address.port))).await {
+    match timeout(PATIENCE, TcpStream::connect(address.authority(address.port()))).await {
         Ok(Ok(_)) => Item::new(BOOT_NODES, node, Verdict::Fine, "somebody listens there"),
         Ok(Err(cause)) => Item::wrong(BOOT_NODES, node, format!("{cause}; {remedy}")),
         Err(_) => Item::wrong(BOOT_NODES, node, format!("no connection within {PATIENCE:?}; {remedy}")),
@@ -116,6 +126,7 @@ async fn boot_node(node: &str, offline: bool) -> Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     async fn looked(change: impl FnOnce(&mut P2p), offline: bool) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
@@ -153,13 +164,57 @@ mod tests {
 
     #[tokio::test]
     async fn an_open_network_is_noted_and_nothing_is_said_of_none() {
-        let open = looked(|_| {}, true).await;
+        let open = looked(|p2p| p2p.trust_found = true, true).await;
         assert!(
             open.iter()
-                .any(|line| line.starts_with("note   p2p.allow") && line.contains("keep strangers out"))
+                .any(|line| line.starts_with("note   p2p.members") && line.contains("keep strangers out")),
+            "{open:#?}"
         );
-        let closed = |p2p: &mut P2p| p2p.only_allowed = true;
+        let closed = |p2p: &mut P2p| p2p.only_members = true;
         assert!(looked(closed, true).await.iter().all(|line| !line.starts_with("note")));
         assert!(looked(|p2p| p2p.enabled = false, true).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_this_machine_has_not_is_wrong_with_any_port() {
+        // 192.0.2.0/24 is of nobody (RFC 5737).
+        let all = looked(|p2p| p2p.listen = vec!["/ip4/192.0.2.1/tcp/0".to_owned()], true).await;
+        let is_told =
+            |line: &String| line.starts_with("WRONG  p2p.listen") && line.contains("this machine has");
+        assert!(all.iter().any(is_told), "{all:#?}");
+        let all = looked(|_| {}, true).await;
+        assert!(!all.iter().any(|line| line.starts_with("WRONG")), "{all:#?}");
+    }
+
+    #[tokio::test]
+    async fn keys_are_read_and_neither_made_nor_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::for_nodes(folder.path().join("none"), "ws://a:1", "ws://a:1");
+        config.p2p = P2p { enabled: true, mdns: false, ..P2p::default() };
+        config.p2p.identity_dir = Some(folder.path().to_owned());
+        let (good, bad) = (folder.path().join("LIFECYCLE"), folder.path().join("MONITOR"));
+        let id = Identity::open_or_create(&good).unwrap().peer_id().to_string();
+        let key = folder.path().join("swarm.key");
+        fs::write(&bad, "no key").unwrap();
+        fs::write(&key, "ab".repeat(32)).unwrap();
+        config.p2p.pre_shared_key_file = Some(key.clone());
+        let stand = || {
+            [&good, &bad, &key]
+                .map(|file| (fs::read(file).unwrap(), fs::metadata(file).unwrap().permissions()))
+        };
+        #[cfg(unix)]
+        for file in [&good, &bad, &key] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            fs::set_permissions(file, mode).unwrap();
+        }
+        let before = stand();
+        let all: Vec<_> = items(&config, true).await.iter().map(Item::text).collect();
+        for (begins, holds) in
+            [("ok     p2p.identity_dir", &*id), ("WRONG  p2p.identity_dir", "holds no peer identity")]
+        {
+            assert!(all.iter().any(|line| line.starts_with(begins) && line.contains(holds)), "{all:#?}");
+        }
+        assert_eq!(stand(), before);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

@@ -1,8 +1,7 @@
 //! Section `[p2p]`: the network in which services find each other.
 
-use super::{Config, ConfigError};
-use crate::ptp::address::Tcp;
-use prb_p2p::{Multiaddr, PeerId};
+use super::{Config, ConfigError, Origin};
+use prb_p2p::{Multiaddr, PeerId, TcpAddress};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -36,12 +35,20 @@ pub struct P2p {
     /// File with a key that all peers must have: who does not has no connection. The usual `swarm.key` format, or 64
     /// hexadecimal digits. Peers of PRB v2 have none.
     pub pre_shared_key_file: Option<PathBuf>,
-    /// Ids of peers that may change pools and workers, and order workers. Peers on this machine may without.
-    pub allow: Vec<String>,
-    /// Nobody but the peers in [`Self::allow`] has a connection.
-    pub only_allowed: bool,
+    /// Ids of peers that belong to this cluster: data is read from the data providers among them.
+    pub members: Vec<String>,
+    /// Nobody but the peers in [`Self::members`] and [`Self::managers`] has a connection.
+    pub only_members: bool,
+    /// Ids of peers that may change pools and workers, and order workers.
+    pub managers: Vec<String>,
+    /// Whether peers on this machine may do that without being in [`Self::managers`]. A proxy or tunnel that ends here makes
+    /// whoever comes through it one of them.
+    pub local_manages: bool,
     /// Whoever has a connection may change pools and workers, as in PRB v2. Only for networks where everybody may.
     pub allow_unauthenticated: bool,
+    /// Read data also from data providers that anybody could be: those that are found, in a network that strangers can join,
+    /// and are not in [`Self::members`]. What they lie, workers are fed. `providers.token_file` is not shown to them.
+    pub trust_found: bool,
 }
 
 impl Default for P2p {
@@ -55,9 +62,12 @@ impl Default for P2p {
             ignore_bridge_identity: false,
             identity_dir: None,
             pre_shared_key_file: None,
-            allow: Vec::new(),
-            only_allowed: false,
+            members: Vec::new(),
+            only_members: false,
+            managers: Vec::new(),
+            local_manages: true,
             allow_unauthenticated: false,
+            trust_found: false,
         }
     }
 }
@@ -67,9 +77,9 @@ impl P2p {
     pub fn listen(&self) -> Result<Vec<Multiaddr>, ConfigError> {
         let key = "p2p.listen";
         let found = all(key, &self.listen, |text| {
-            let address = Tcp::parse(text).filter(|address| address.ip.is_some() && address.peer.is_none());
+            let address = TcpAddress::parse(text).filter(|address| address.socket().is_some());
             let remedy = "write an IP address and a TCP port, for example /ip4/0.0.0.0/tcp/28888";
-            address.map(|address| address.whole).ok_or_else(|| no_address(text, remedy))
+            address.map(|address| address.multiaddr()).ok_or_else(|| no_address(text, remedy))
         })?;
         Ok(found)
     }
@@ -78,32 +88,36 @@ impl P2p {
     pub fn boot_nodes(&self) -> Result<Vec<Multiaddr>, ConfigError> {
         all("p2p.boot_nodes", &self.boot_nodes, |text| {
             let remedy = "write for example /ip4/10.0.0.3/tcp/28888/p2p/12D3...; a service logs its own with `Got my peer id`";
-            let address = Tcp::parse(text).ok_or_else(|| no_address(text, remedy))?;
-            if address.port == 0 || address.ip.is_some_and(|ip| ip.is_unspecified()) {
+            let address = TcpAddress::parse(text).ok_or_else(|| no_address(text, remedy))?;
+            if !address.is_dialable() {
                 return Err(format!("{text:?} is no address that can be dialled; {remedy}"));
             }
-            Ok(address.whole)
+            Ok(address.multiaddr())
         })
     }
 
     /// Who may manage.
-    pub fn allowed(&self) -> Result<BTreeSet<PeerId>, ConfigError> {
-        let found = all("p2p.allow", &self.allow, |text| {
-            text.parse::<PeerId>().map_err(|_| {
-                format!(
-                    "{text:?} is no peer id; write what its service logs after `Got my peer id`, like 12D3..."
-                )
-            })
-        })?;
-        Ok(found.into_iter().collect())
+    pub fn managers(&self) -> Result<BTreeSet<PeerId>, ConfigError> {
+        ids("p2p.managers", &self.managers)
+    }
+
+    /// Who belongs here: members, and managers too.
+    pub fn listed(&self) -> Result<BTreeSet<PeerId>, ConfigError> {
+        let members = ids("p2p.members", &self.members)?;
+        Ok(members.into_iter().chain(self.managers()?).collect())
+    }
+
+    /// Whether strangers are kept out.
+    pub const fn is_closed(&self) -> bool {
+        self.only_members || self.pre_shared_key_file.is_some()
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let invalid = |key, cause: &str| Err(ConfigError::Invalid { key, cause: cause.to_owned() });
         self.listen()?;
         self.boot_nodes()?;
-        if self.allowed()?.is_empty() && self.only_allowed {
-            return invalid("p2p.only_allowed", "nobody may connect then; list peer ids in p2p.allow");
+        if self.listed()?.is_empty() && self.only_members {
+            return invalid("p2p.only_members", "nobody may connect then; list peer ids in p2p.members");
         }
         let name = &self.bridge_identity;
         if name.is_empty() || name.len() > LONGEST || name.contains(char::is_control) {
@@ -121,6 +135,19 @@ impl Config {
     pub fn peer_keys_dir(&self) -> PathBuf {
         self.p2p.identity_dir.clone().unwrap_or_else(|| self.data_dir.join("p2p"))
     }
+
+    /// Whether it is said where something may be kept: a program that needs no such place is not to make one.
+    pub(crate) fn keeps_data(&self) -> bool {
+        self.p2p.identity_dir.is_some() || *self.origins.of("data_dir") != Origin::Default
+    }
+}
+
+fn ids(key: &'static str, texts: &[String]) -> Result<BTreeSet<PeerId>, ConfigError> {
+    let remedy = "write what its service logs after `Got my peer id`, like 12D3...";
+    let found = all(key, texts, |text| {
+        text.parse::<PeerId>().map_err(|_| format!("{text:?} is no peer id; {remedy}"))
+    })?;
+    Ok(found.into_iter().collect())
 }
 
 fn no_address(text: &str, remedy: &str) -> String {
@@ -183,14 +210,28 @@ mod tests {
             ("boot_nodes = [\"/ip4/10.0.0.3/tcp/1/p2p/Qm\"]", &["p2p.boot_nodes", "no TCP multiaddr"]),
             ("listen = [\"/dns4/a.example/tcp/1\"]", &["p2p.listen", "/ip4/0.0.0.0/tcp/28888"]),
             ("listen = [\"0.0.0.0:1\"]", &["p2p.listen", "\"0.0.0.0:1\""]),
-            ("allow = [\"me\"]", &["p2p.allow", "\"me\"", "Got my peer id"]),
-            ("only_allowed = true", &["p2p.only_allowed", "p2p.allow"]),
+            ("members = [\"me\"]", &["p2p.members", "\"me\"", "Got my peer id"]),
+            ("managers = [\"me\"]", &["p2p.managers", "\"me\"", "Got my peer id"]),
+            ("only_members = true", &["p2p.only_members", "p2p.members"]),
             ("bridge_identity = \"\"", &["p2p.bridge_identity"]),
             ("bridge_identiy = \"x\"", &["unknown field"]),
         ] {
             let error = parse(section).unwrap_err();
             assert!(words.iter().all(|word| error.contains(word)), "{section}: {error}");
         }
-        assert!(parse(&format!("allow = [\"{ID}\"]\nonly_allowed = true")).is_ok());
+        for list in ["members", "managers"] {
+            let p2p = parse(&format!("{list} = [\"{ID}\"]\nonly_members = true")).unwrap();
+            assert_eq!(p2p.listed().unwrap().len(), 1, "a manager may connect too");
+            assert_eq!(p2p.managers().unwrap().len(), usize::from(list == "managers"));
+        }
+    }
+
+    #[test]
+    fn x18_a_network_is_closed_by_a_key_of_all_or_a_list_of_all() {
+        assert!(!parse(&format!("members = [\"{ID}\"]")).unwrap().is_closed());
+        assert!(parse(&format!("members = [\"{ID}\"]\nonly_members = true")).unwrap().is_closed());
+        assert!(parse("pre_shared_key_file = \"swarm.key\"").unwrap().is_closed());
+        let open = parse("").unwrap();
+        assert!(!open.trust_found && open.local_manages && !open.allow_unauthenticated);
     }
 }

@@ -100,6 +100,19 @@ async fn x18_metrics_are_for_who_may_read_and_can_be_taken_off_the_port() {
 }
 
 #[tokio::test]
+async fn a_key_of_peers_that_cannot_be_used_ends_the_start_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::for_nodes(folder.path().to_owned(), "ws://127.0.0.1:9", "ws://127.0.0.1:9");
+    config.serve.listen = "127.0.0.1:0".parse().unwrap();
+    config.p2p.enabled = true;
+    fs::create_dir(config.peer_keys_dir()).unwrap();
+    fs::write(config.peer_keys_dir().join("DATA_PROVIDER"), "no key").unwrap();
+    let refused = DataProvider::start(&config).await.err().unwrap().to_string();
+    assert!(refused.contains("p2p.identity_dir") && refused.contains("DATA_PROVIDER"), "{refused}");
+    assert!(!config.blobs_dir().exists(), "no store is opened");
+}
+
+#[tokio::test]
 async fn it_serves_and_stops_while_its_nodes_are_down() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::for_nodes(folder.path().to_owned(), "ws://127.0.0.1:9", "ws://127.0.0.1:9");

@@ -2,7 +2,7 @@
 
 use super::{Data, Deployment, DeploymentError};
 use crate::{
-    config::{self, Config, ConfigError, Purpose, Sources},
+    config::{self, Config, ConfigError, Purpose, Sources, place},
     logs,
     token::{TokenError, token_in},
 };
@@ -156,12 +156,27 @@ pub(super) struct Providers {
 #[derive(Default)]
 struct Joint(Mutex<Wanted>);
 
+/// A provider that is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReadFrom {
+    pub(crate) url: String,
+    /// Whether `providers.token_file` is for it.
+    pub(crate) shows_token: bool,
+}
+
+impl ReadFrom {
+    /// One that the operator named.
+    pub(crate) fn named(url: &str) -> Self {
+        Self { url: url.to_owned(), shows_token: true }
+    }
+}
+
 #[derive(Default)]
 struct Wanted {
     /// Those that are named.
     named: Vec<String>,
     /// Those and who was found.
-    urls: Vec<String>,
+    all: Vec<ReadFrom>,
     /// Whether others are looked for.
     finds: bool,
     /// Whom nobody reads from though they were found.
@@ -195,12 +210,12 @@ impl Providers {
     pub(super) fn set(&self, urls: &[String]) -> Result<(), ProvidersError> {
         urls.iter().try_for_each(|url| self.store.check_provider(url))?;
         let mut wanted = self.joint.wanted();
-        let found: Vec<_> = wanted.urls.iter().filter(|url| !wanted.named.contains(url)).cloned().collect();
+        let found =
+            wanted.all.iter().filter(|from| !wanted.named.contains(&from.url) && !urls.contains(&from.url));
+        wanted.all = urls.iter().map(|url| ReadFrom::named(url)).chain(found.cloned()).collect();
         wanted.named = urls.to_vec();
-        let all = urls.iter().chain(found.iter().filter(|url| !urls.contains(url)));
-        wanted.urls = all.cloned().collect();
         if wanted.network.is_some() {
-            use_only(&self.store, &wanted.urls)?;
+            use_only(&self.store, &wanted.all)?;
         }
         Ok(())
     }
@@ -222,8 +237,11 @@ impl Providers {
         });
         let causes: Vec<_> = causes.collect();
         Some(if causes.is_empty() {
-            let others =
-                if self.joint.wanted().finds { "let one join the network of [p2p], or name" } else { "name" };
+            let others = if self.joint.wanted().finds {
+                "let one that p2p.members lists join the network of [p2p] (or any, if strangers are kept out of it), or name"
+            } else {
+                "name"
+            };
             format!(
                 "no data provider is asked; {others} one in providers.urls, and a node in chain.para that answers"
             )
@@ -270,40 +288,50 @@ pub(crate) struct Finder {
 
 impl Finder {
     /// Reads from what `of` makes of those that are named, from now on. What cannot be used of it is left out and told.
-    pub(crate) fn find(&self, of: impl FnOnce(&[String]) -> Vec<String>) {
+    pub(crate) fn find(&self, of: impl FnOnce(&[String]) -> Vec<ReadFrom>) {
         let mut wanted = self.joint.wanted();
-        let all = of(&wanted.named);
+        let found = of(&wanted.named);
         let known = std::mem::take(&mut wanted.refused);
-        let mut urls = Vec::new();
-        for url in all {
-            match self.store.check_provider(&url) {
-                Ok(()) => urls.push(url),
+        let mut all = Vec::new();
+        for from in found {
+            match self.store.check_provider(&from.url) {
+                Ok(()) => all.push(from),
                 Err(cause) => {
-                    if !known.contains(&url) {
+                    if !known.contains(&from.url) {
                         warn!(%cause, "a data provider that was found is not used");
                     }
-                    wanted.refused.insert(url);
+                    wanted.refused.insert(from.url);
                 }
             }
         }
-        if urls == wanted.urls {
+        if all == wanted.all {
             return;
         }
-        info!(urls = urls.join(", "), "data providers are others");
-        wanted.urls = urls;
+        let (added, dropped) = (beyond(&all, &wanted.all), beyond(&wanted.all, &all));
+        info!(added, dropped, "data providers are others");
+        wanted.all = all;
         if wanted.network.is_some()
-            && let Err(cause) = use_only(&self.store, &wanted.urls)
+            && let Err(cause) = use_only(&self.store, &wanted.all)
         {
             warn!(%cause, "a provider is not used");
         }
     }
+
+    /// Addresses of those that are of no use so far: they do not answer, or follow another chain.
+    pub(crate) fn useless(&self) -> BTreeSet<String> {
+        let known = self.store.providers().into_iter();
+        known.filter(|provider| !provider.usable).map(|provider| provider.url).collect()
+    }
 }
 
-fn use_only(store: &RemoteStore, urls: &[String]) -> Result<(), BadAddress> {
-    for url in urls {
-        store.add_provider(url)?;
-    }
-    store.retain_providers(urls)
+/// Those of `all` that are not among `others`, without what may be a secret.
+fn beyond(all: &[ReadFrom], others: &[ReadFrom]) -> String {
+    let those = all.iter().filter(|from| !others.contains(from)).map(|from| place(&from.url));
+    those.collect::<Vec<_>>().join(", ")
+}
+
+fn use_only(store: &RemoteStore, all: &[ReadFrom]) -> Result<(), BadAddress> {
+    store.set_providers(all.iter().map(|from| (from.url.as_str(), from.shows_token)))
 }
 
 /// Learns the network from the node, takes the providers on, and says once what is waited for.
@@ -313,13 +341,13 @@ async fn join(store: RemoteStore, joint: Arc<Joint>, trust: Trust, node: Arc<dyn
     let (none, finds) = {
         let mut wanted = joint.wanted();
         wanted.network = Some(network);
-        if let Err(cause) = use_only(&store, &wanted.urls) {
+        if let Err(cause) = use_only(&store, &wanted.all) {
             warn!(%cause, "a provider is not used");
         }
-        (wanted.urls.is_empty(), wanted.finds)
+        (wanted.all.is_empty(), wanted.finds)
     };
     if none && finds {
-        info!("no data provider is found yet; workers wait until one is");
+        info!("no data provider that may be read from is found yet; workers wait until one is");
     } else if none {
         warn!(
             "no data provider is named; add one to providers.urls and send SIGHUP, or let them be found with a section [p2p]; \
@@ -455,7 +483,10 @@ impl Deployment {
         }
         let urls = config.providers.unwrap_or_default().urls;
         match self.set_providers(&urls) {
-            Ok(()) => info!(urls = urls.join(", "), "providers are read again"),
+            Ok(()) => {
+                let urls: Vec<_> = urls.iter().map(|url| place(url)).collect();
+                info!(urls = urls.join(", "), "providers are read again");
+            }
             Err(cause) => warn!(%cause, "providers stay as they were"),
         }
     }
@@ -508,6 +539,16 @@ impl Reloads {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_of_other_providers_is_what_changed_without_secrets() {
+        let from = |url: &str, shows_token| ReadFrom { url: url.to_owned(), shows_token };
+        let before =
+            [from("http://a:1", true), from("http://b:1/key-of-mine", true), from("http://c:1", false)];
+        let after = [from("http://a:1", true), from("http://c:1", true), from("http://d:1", true)];
+        assert_eq!(beyond(&after, &before), "http://c:1, http://d:1");
+        assert_eq!(beyond(&before, &after), "http://b:1/…, http://c:1");
+    }
 
     #[test]
     fn a_chain_begins_at_the_pinned_block_and_at_the_built_in_one() {

@@ -1,7 +1,10 @@
 //! Finding data providers: peers that are one are asked again and again where they serve.
 
-use super::found::{Found, MOST, Ours, Providers, forget};
-use futures::future::join_all;
+use super::{
+    found::{Found, MOST, Ours, Providers, admit, forget},
+    trust::Trust,
+};
+use futures::{StreamExt as _, stream};
 use prb_p2p::{
     Network, Peer, PeerId,
     message::{ProviderInfo, Role},
@@ -13,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// How often peers are asked: what changes of a provider is known so much later, at most.
 const PERIOD: Duration = Duration::from_secs(3);
@@ -24,10 +27,20 @@ const SOON: Duration = Duration::from_millis(500);
 /// Longest time for an answer of a few bytes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks for providers for ever, and tells `found` each time whom there are.
-pub(crate) async fn follow(network: Network, ours: Ours, found: impl Fn(&Providers)) {
+/// Peers that are asked at once.
+const AT_ONCE: usize = 16;
+
+/// Peers that are asked in a round though as many are known as may be: one of them may take another's place.
+const MORE: usize = 8;
+
+/// Strangers that are told. Whoever likes makes more of them.
+const TOLD: usize = 16;
+
+/// Looks for providers for ever, and tells `found` each time whom there are; that says which addresses are of no use.
+pub(crate) async fn follow(network: Network, ours: Ours, found: impl Fn(&Providers) -> BTreeSet<String>) {
     let mut changes = network.changes();
-    let (mut known, mut foreign) = (Providers::new(), BTreeSet::new());
+    let (mut known, mut useless) = (Providers::new(), BTreeSet::new());
+    let (mut foreign, mut strangers) = (BTreeSet::new(), BTreeSet::new());
     for round in 0.. {
         let (providers, others): (Vec<_>, Vec<_>) = network
             .peers()
@@ -36,19 +49,21 @@ pub(crate) async fn follow(network: Network, ours: Ours, found: impl Fn(&Provide
             .partition(|peer| ours.includes(&peer.chain_identity, &peer.bridge_identity));
         tell_foreign(&mut foreign, &others);
         known.retain(|id, _| !others.iter().any(|peer| peer.id == *id));
-        let asked = turn(providers, |peer| known.contains_key(&peer.id), round);
-        let asked = asked.into_iter().map(|peer| ask(&network, peer));
-        for (id, said) in join_all(asked).await.into_iter().flatten() {
-            if !known.contains_key(&id) {
-                if known.len() >= MOST {
-                    continue;
-                }
-                info!(peer = %id, address = %said.address, port = said.port, "a data provider is found");
+        let (providers, untrusted): (Vec<_>, Vec<_>) =
+            providers.into_iter().partition(|peer| ours.trusted.trust(&peer.id) != Trust::Stranger);
+        tell_strangers(&mut strangers, &untrusted);
+        let is_first = |peer: &Peer| known.contains_key(&peer.id) || ours.trusted.is_listed(&peer.id);
+        let asked: Vec<_> =
+            turn(providers, is_first, round).into_iter().map(|peer| ask(&network, peer)).collect();
+        let said: Vec<_> = stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
+        for (id, said) in said.into_iter().flatten() {
+            let (address, port) = (said.address.clone(), said.port);
+            if admit(&mut known, id, said, &ours, &useless) {
+                info!(peer = %id, %address, port, "a data provider is found");
             }
-            known.insert(id, said);
         }
         forget(&mut known, Instant::now());
-        found(&known);
+        useless = found(&known);
         tokio::select! {
             () = sleep(PERIOD) => {}
             Ok(()) = changes.changed() => sleep(SOON).await,
@@ -56,10 +71,11 @@ pub(crate) async fn follow(network: Network, ours: Ours, found: impl Fn(&Provide
     }
 }
 
-/// Whom to ask in a round: those that are known, and of the others each in its turn, so that no crowd stands before them.
-fn turn<T>(peers: Vec<T>, is_known: impl Fn(&T) -> bool, round: usize) -> Vec<T> {
-    let (mut asked, mut others): (Vec<_>, Vec<_>) = peers.into_iter().partition(is_known);
-    let places = MOST.saturating_sub(asked.len()).max(1);
+/// Whom to ask in a round: those that are known or listed, and of the others each in its turn, so that no crowd stands before
+/// them.
+fn turn<T>(peers: Vec<T>, is_first: impl Fn(&T) -> bool, round: usize) -> Vec<T> {
+    let (mut asked, mut others): (Vec<_>, Vec<_>) = peers.into_iter().partition(is_first);
+    let places = MOST.saturating_sub(asked.len()).max(MORE);
     let first = round.wrapping_mul(places) % others.len().max(1);
     others.rotate_left(first);
     asked.extend(others.into_iter().take(places));
@@ -78,12 +94,14 @@ async fn ask(network: &Network, peer: Peer) -> Option<(PeerId, Found)> {
         Ok(Ok(answer)) => match answer.result.map(ProviderInfo::decode) {
             Ok(Ok(info)) => {
                 let port = info.blob_server_port.and_then(|port| u16::try_from(port).ok());
+                let now = Instant::now();
                 let found = Found {
                     address: peer.address,
                     hostname: peer.hostname,
                     port: port.unwrap_or_default(),
                     tls: info.blob_server_tls.unwrap_or_default(),
-                    at: Instant::now(),
+                    at: now,
+                    since: now,
                 };
                 return Some((peer.id, found));
             }
@@ -107,6 +125,21 @@ fn tell_foreign(told: &mut BTreeSet<PeerId>, others: &[Peer]) {
                 chain_identity = peer.chain_identity,
                 bridge_identity = peer.bridge_identity,
                 "a data provider is not read from: it is of another chain, or of another p2p.bridge_identity"
+            );
+        }
+    }
+}
+
+/// Says once of each provider that anybody could be it, as long as these are few.
+fn tell_strangers(told: &mut BTreeSet<PeerId>, strangers: &[Peer]) {
+    for peer in strangers {
+        if told.len() < TOLD && told.insert(peer.id) {
+            warn!(
+                peer = %peer.id,
+                address = %peer.address,
+                hostname = peer.hostname,
+                "a data provider is found and not read from: anybody could be it. If it is yours, add its id to p2p.members, \
+                 or let all of yours have one p2p.pre_shared_key_file"
             );
         }
     }

@@ -22,7 +22,6 @@ use prb_p2p::{
 };
 use prost::{Message, bytes::Bytes};
 use std::sync::Arc;
-use tracing::info;
 
 /// Whether a peer may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub(crate) enum Permission {
 }
 
 impl Permission {
-    /// That of a peer: one on this machine, one that the configuration lists, or any if it says so.
+    /// That of a peer: one on this machine where those may, one that the configuration lists, or any if it says so.
     pub(crate) const fn of(is_local: bool, is_listed: bool, allow_unauthenticated: bool) -> Self {
         if is_local || is_listed || allow_unauthenticated { Self::Manage } else { Self::Look }
     }
@@ -71,14 +70,6 @@ impl Management {
             true => self.carry_out(method, data).await,
             false => Err(ManageError::Unauthorized { peer: peer.to_owned(), method: method.name() }),
         };
-        if method.manages() {
-            let method = method.name();
-            match &answered {
-                Ok(_) => info!(peer, method, "changed over the peer-to-peer network"),
-                // Its words may repeat what was sent, and that may be a secret in a wrong place.
-                Err(cause) => info!(peer, method, kind = cause.kind().name(), "refused to a peer"),
-            }
-        }
         answered.map_err(ResponseError::from)
     }
 

@@ -13,8 +13,12 @@ use prb_p2p::{
 };
 use prost::Message;
 use prost::bytes::Bytes;
-use std::sync::Arc;
-use tokio::sync::{OnceCell, watch};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio::sync::watch;
+use tracing::warn;
 
 /// Blocks that a provider may be behind and still be at the tip, as in PRB v2.
 const NEAR: u32 = 3;
@@ -27,7 +31,9 @@ pub(crate) struct Providing {
     store: Arc<dyn BlobStore>,
     following: Option<watch::Receiver<Following>>,
     /// Number of the block that the store starts from.
-    start: OnceCell<u32>,
+    start: OnceLock<u32>,
+    /// Whether it was told that the genesis cannot be read.
+    unread: AtomicBool,
     port: u16,
     tls: bool,
 }
@@ -40,19 +46,34 @@ impl Providing {
         port: u16,
         tls: bool,
     ) -> Self {
-        Self { store, following, start: OnceCell::new(), port, tls }
+        Self { store, following, start: OnceLock::new(), unread: AtomicBool::new(false), port, tls }
     }
 
     async fn info(&self) -> Result<ProviderInfo, StoreError> {
         let coverage = self.store.coverage().await?;
-        // The genesis is large, and never another one.
-        let start = self.start.get_or_try_init(async || {
-            let genesis = self.store.genesis().await?;
-            genesis.map(|genesis| genesis.start().height.0).ok_or(StoreError::ReadOnly)
-        });
-        let start = if coverage.is_some() { start.await.ok().copied() } else { None };
+        let start = if coverage.is_some() { self.start().await } else { None };
         let tips = self.following.as_ref().and_then(|following| following.borrow().tips);
         Ok(info(coverage.as_ref(), start, tips, self.port, self.tls))
+    }
+
+    /// Number of the block that the store starts from, none while there is none or it cannot be read.
+    async fn start(&self) -> Option<u32> {
+        if let Some(start) = self.start.get() {
+            return Some(*start);
+        }
+        match self.store.genesis().await {
+            // The genesis is large, and never another one.
+            Ok(genesis) => {
+                let start = genesis?.start().height.0;
+                Some(*self.start.get_or_init(|| start))
+            }
+            Err(cause) => {
+                if !self.unread.swap(true, Ordering::Relaxed) {
+                    warn!(%cause, "peers are not told where this data provider begins: its genesis cannot be read");
+                }
+                None
+            }
+        }
     }
 }
 
@@ -119,7 +140,9 @@ mod tests {
     use prb_core::{
         id::{Hash, Height},
         port::source::ChainIdentity,
+        testkit::{ScriptedStore, StoreCall, StoreFault},
     };
+    use prb_store::MemoryStore;
 
     fn coverage(relay: u32, para: u32, changes: u32) -> Coverage {
         let span = |last| Span::new(Height(1), Height(last));
@@ -167,6 +190,18 @@ mod tests {
             (nothing.para_id, nothing.parent_target, nothing.para_committed_height),
             (Some(-1), Some(-1), Some(-1))
         );
+    }
+
+    #[tokio::test]
+    async fn a_start_that_cannot_be_read_is_unknown_and_asked_for_again() {
+        let store = ScriptedStore::new(Arc::new(MemoryStore::new()));
+        let providing = Providing::new(Arc::new(store.clone()), None, 1, false);
+        assert_eq!(providing.start().await, None, "there is none yet");
+        assert!(!providing.unread.load(Ordering::Relaxed), "which is no fault");
+        store.hook().always(|call| *call == StoreCall::Genesis, StoreFault::Unreachable);
+        assert_eq!(providing.start().await, None);
+        assert!(providing.unread.load(Ordering::Relaxed), "it is told once");
+        assert!(providing.info().await.is_ok(), "the rest is told to peers");
     }
 
     #[test]

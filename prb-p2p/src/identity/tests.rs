@@ -47,6 +47,25 @@ fn x21_a_file_that_others_may_read_is_closed_to_them() {
 }
 
 #[test]
+fn x21_reading_neither_makes_nor_mends_and_a_file_of_v2_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (missing, ours, theirs) =
+        (folder.path().join("keys/id"), folder.path().join("ours"), folder.path().join("theirs"));
+    let cause = Identity::read(&missing).unwrap_err();
+    assert!(matches!(cause, IdentityError::Io { .. }) && !missing.parent().unwrap().exists(), "{cause}");
+    let made = Identity::open_or_create(&ours).unwrap();
+    fs::write(&theirs, of_v2().0).unwrap();
+    for path in [&ours, &theirs] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        Identity::read(path).unwrap();
+        assert_eq!(mode(path), 0o644);
+    }
+    assert_eq!(Identity::read(&ours).unwrap().peer_id(), made.peer_id());
+    Identity::open_or_create(&theirs).unwrap();
+    assert_eq!(mode(&theirs), 0o644);
+}
+
+#[test]
 fn a_file_that_holds_something_else_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("id");

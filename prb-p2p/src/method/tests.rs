@@ -85,3 +85,15 @@ fn an_answer_that_is_none_is_an_error() {
         assert!(Method::ListPool.answer_to_json(answer).is_err(), "{answer:?}");
     }
 }
+
+#[test]
+fn x19_only_lists_and_blobs_may_be_large() {
+    for method in Method::ALL {
+        let most = match method.name() {
+            "Hello" | "Auth" | "GetDataProviderInfo" | "WantBlob" => 64 << 10,
+            "GetBlobByKey" | "GetBlobWithToken" => 64 << 20,
+            _ => 16 << 20,
+        };
+        assert_eq!(method.largest_answer(), most, "{}", method.name());
+    }
+}

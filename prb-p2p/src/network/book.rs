@@ -40,6 +40,8 @@ struct Entry {
     lied: bool,
     /// Whether it takes part in the DHT.
     routes: bool,
+    /// Whether it was met at the address of a boot node.
+    is_boot: bool,
 }
 
 /// What an answer changed.
@@ -72,10 +74,13 @@ impl Book {
         Self { own, pace, entries: BTreeMap::new() }
     }
 
-    /// Somebody says that this peer is at these addresses. False if there is no room for it.
+    /// Somebody says that this peer is at these addresses, which may be lies: names are not believed, as whoever is asked
+    /// for them is told that this node wants to know. False if there is no room for it.
     pub(super) fn heard(&mut self, now: Instant, peer: PeerId, addresses: &[Multiaddr]) -> bool {
-        let addresses: Vec<Multiaddr> =
-            addresses.iter().filter_map(|told| address::of(told, &peer)).collect();
+        self.note(now, peer, addresses.iter().filter_map(|told| address::numbered(told, &peer)).collect())
+    }
+
+    fn note(&mut self, now: Instant, peer: PeerId, addresses: Vec<Multiaddr>) -> bool {
         if peer == self.own || addresses.is_empty() {
             return true;
         }
@@ -100,9 +105,9 @@ impl Book {
         true
     }
 
-    /// A connection to it was opened there.
+    /// A connection to it was opened there. That is a name for boot nodes only: no other name is dialled.
     pub(super) fn linked(&mut self, now: Instant, peer: PeerId, at: &Multiaddr) -> bool {
-        let told = self.heard(now, peer, std::slice::from_ref(at));
+        let told = self.note(now, peer, address::of(at, &peer).into_iter().collect());
         if let Some(entry) = self.entries.get_mut(&peer)
             && !entry.lied
             && (entry.failures > 0 || entry.told.is_none())
@@ -149,14 +154,41 @@ impl Book {
         Some((entry.good.clone(), others.cloned().collect()))
     }
 
-    /// Whom to ask, at most so many. Each is to be reported back as `answered`, `failed` or `lied`.
-    pub(super) fn due(&mut self, now: Instant, most: usize) -> Vec<PeerId> {
-        let due = self.entries.iter_mut().filter(|(_, entry)| !entry.asking && entry.next <= now).take(most);
-        due.map(|(peer, entry)| {
-            entry.asking = true;
-            *peer
-        })
-        .collect()
+    /// It is at the address of a boot node.
+    pub(super) fn boots(&mut self, peer: &PeerId) {
+        if let Some(entry) = self.entries.get_mut(peer) {
+            entry.is_boot = true;
+        }
+    }
+
+    /// Whom to ask, those that are due for longest first, if at most so many are asked at once. Each is to be reported
+    /// back as `answered`, `failed` or `lied`.
+    ///
+    /// A fourth of the seats is kept for peers that are known, and a fourth for others: neither those that never answer nor
+    /// those that answer slowly keep the others waiting.
+    pub(super) fn due(&mut self, now: Instant, seats: usize) -> Vec<PeerId> {
+        let mut asking = [0; 2];
+        let mut due = Vec::new();
+        for (peer, entry) in &self.entries {
+            if entry.asking {
+                asking[usize::from(entry.is_known())] += 1;
+            } else if entry.next <= now {
+                due.push((entry.next, *peer));
+            }
+        }
+        due.sort_unstable();
+        let most = (seats * 3).div_ceil(4);
+        let mut asked = Vec::new();
+        for (_, peer) in due {
+            let Some(entry) = self.entries.get_mut(&peer) else { continue };
+            let kind = usize::from(entry.is_known());
+            if asking[kind] < most && asking[0] + asking[1] < seats {
+                asking[kind] += 1;
+                entry.asking = true;
+                asked.push(peer);
+            }
+        }
+        asked
     }
 
     /// It said who it is.
@@ -231,13 +263,17 @@ impl Book {
         self.entries.values().filter_map(|entry| entry.told.clone()).collect()
     }
 
-    /// Those that never answered make room, those that failed most first.
+    /// Those that never answered make room, those that failed most first, then those that would wait for longest.
     fn make_room(&mut self) -> bool {
         if self.entries.len() < self.pace.room {
             return true;
         }
-        let silent = self.entries.iter().filter(|(_, entry)| entry.told.is_none() && !entry.asking);
-        let worst = silent.max_by_key(|(_, entry)| (!entry.lied, entry.failures)).map(|(peer, _)| *peer);
+        let silent = self.entries.iter().filter(|(_, entry)| {
+            let is_kept = entry.told.is_some() || entry.is_boot;
+            !is_kept && !entry.asking
+        });
+        let worst = silent.max_by_key(|(_, entry)| (!entry.lied, entry.failures, entry.next));
+        let worst = worst.map(|(peer, _)| *peer);
         worst.is_some_and(|peer| self.entries.remove(&peer).is_some())
     }
 }
@@ -255,7 +291,13 @@ impl Entry {
             silent: now,
             lied: false,
             routes: false,
+            is_boot: false,
         }
+    }
+
+    /// Whether it answered when it was asked last, or is a boot node.
+    fn is_known(&self) -> bool {
+        self.is_boot || (self.told.is_some() && self.failures == 0)
     }
 }
 

@@ -51,6 +51,11 @@ impl Boot {
         self.next = Some(now + self.first_pause);
     }
 
+    /// It is this node itself, and never dialled again.
+    pub(super) fn give_up(&mut self) {
+        self.next = None;
+    }
+
     /// True if it went well before.
     pub(super) fn failed(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
@@ -96,6 +101,15 @@ mod tests {
         assert!(!boot.is_due(later, |_| true));
         assert!(boot.is_due(later + Duration::from_secs(1), |_| false));
         assert!(boot.failed(later), "that is worth a line");
+    }
+
+    #[test]
+    fn a_boot_node_that_is_this_node_is_dialled_once() {
+        let now = Instant::now();
+        let mut boot = boot(now);
+        assert!(boot.is_due(now, |_| false));
+        boot.give_up();
+        assert!(!boot.is_due(now + Duration::from_secs(3600), |_| false));
     }
 
     #[test]

@@ -1,20 +1,22 @@
 //! Calls of ours.
 
 use super::{
-    Answer, CallError, Limits, Peer, frame, meter,
+    Answer, CallError, Limits, Peer,
+    frame::{self, kib},
+    meter,
     seats::Seats,
     streams::{Opened, Refused, Reply},
 };
 use crate::{
     message::{RequestWrapper, ResponseError, ResponseWrapper, SystemInfo},
-    method::Method,
+    method::{Method, SMALL_ANSWER},
 };
 use bytes::Bytes;
 use libp2p::{Multiaddr, PeerId};
 use prost::Message as _;
 use std::sync::Arc;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -23,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Client {
     pub(super) wanted: mpsc::Sender<Wanted>,
     pub(super) seats: Arc<Seats>,
+    /// For answers that are not small, KiB.
+    pub(super) room: Arc<Semaphore>,
     pub(super) limits: Limits,
     pub(super) stop: CancellationToken,
 }
@@ -58,7 +62,12 @@ impl Client {
 
     /// Asks a peer who it is.
     pub(super) async fn greet(&self, peer: PeerId, me: Bytes) -> Greeting {
-        match self.ended(timeout(self.limits.hello, self.attempts(peer, Method::Hello.name(), me))).await {
+        let greeting = async {
+            let _seat = self.seats.take(peer).await;
+            // Once: its turn comes again, and others wait for theirs.
+            self.attempt(peer, Method::Hello.name(), me).await.map_err(|failed| failed.error)
+        };
+        match self.ended(timeout(self.limits.hello, greeting)).await {
             Err(error) => Greeting::Failed(error),
             Ok((Answer { result: Err(error), .. }, _)) => {
                 Greeting::Failed(CallError::BadAnswer(error.to_string()))
@@ -104,11 +113,11 @@ impl Client {
             data: Some(data),
             method: Some(method.into()),
         };
+        let most = most_of(method, &self.limits);
+        // All that it may be, so that no two wait for each other half way.
+        let _room = self.room.acquire_many(if most > SMALL_ANSWER { kib(most) } else { 0 }).await;
         let (mut stream, address) = self.open(peer).await.map_err(|error| Failed { error, sent: false })?;
         let sent = |error| Failed { error, sent: true };
-        // Nobody chose to ask this peer.
-        let is_greeting = method == Method::Hello.name();
-        let most = if is_greeting { LARGEST_GREETING } else { self.limits.largest_answer };
         let exchange = async {
             // A peer that does not want all of it may have answered nevertheless.
             let written = frame::write(&mut stream, &request.encode_to_vec()).await;
@@ -137,6 +146,12 @@ impl Client {
         };
         timeout(self.limits.open, asked).await.unwrap_or(Err(CallError::Timeout))
     }
+}
+
+/// Most that is read of an answer, bytes.
+fn most_of(method: &str, limits: &Limits) -> usize {
+    let own = Method::find(method).map_or(usize::MAX, Method::largest_answer);
+    own.min(limits.largest_answer)
 }
 
 /// Whether it may go better the next time.
@@ -175,9 +190,6 @@ fn readable(error: ResponseError) -> ResponseError {
     });
     ResponseError { message, ..error }
 }
-
-/// Of what a peer says of itself, bytes.
-const LARGEST_GREETING: usize = 64 * 1024;
 
 /// Of an error's text, letters.
 const LONGEST_REASON: usize = 4096;

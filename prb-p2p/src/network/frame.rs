@@ -45,6 +45,11 @@ pub(super) fn timestamp() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
+/// Size as [`Semaphore`](tokio::sync::Semaphore)s count it.
+pub(super) fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+}
+
 pub(super) fn nonce() -> String {
     uuid::Uuid::new_v4().to_string()
 }

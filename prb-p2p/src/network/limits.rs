@@ -9,7 +9,8 @@ pub struct Limits {
     ///
     /// Pools and workers of one call must fit. Typical: 4 MiB.
     pub largest_request: usize,
-    /// Largest answer that is read or given, bytes.
+    /// Largest answer that is read or given, bytes. Read is no more than the method has
+    /// ([`Method::largest_answer`](crate::method::Method::largest_answer)).
     ///
     /// The genesis of a data provider must fit. Typical: 64 MiB.
     pub largest_answer: usize,
@@ -41,9 +42,15 @@ pub struct Limits {
     ///
     /// Typical: 20 s.
     pub hello: Duration,
+    /// Answers of peers that may be large (lists and blobs), read at once, in all, bytes. More wait.
+    ///
+    /// Each takes what it may be at most. At least `largest_answer`. Typical: 256 MiB.
+    pub read_bytes: usize,
     /// Calls of ours under way at once, in all. More wait.
     pub calls: usize,
     /// Calls of ours under way at once to one peer. More wait.
+    ///
+    /// Fewer than `streams_per_connection`: all go on one connection. Typical: 8.
     pub calls_per_peer: usize,
     /// Calls of peers answered at once, in all. More wait.
     pub answers: usize,
@@ -59,13 +66,20 @@ pub struct Limits {
     pub waiting_per_peer: usize,
     /// Connections that peers opened, in all. More are refused.
     pub connections: u32,
+    /// What peers may send that is not read, on connections that they opened and again on those that this node opened,
+    /// bytes. Each connection takes what it may hold at most: with yamux 256 KiB per stream, 8 MiB; with
+    /// mplex, that of nodes of PRB v2, 35 MiB.
+    /// More connections are refused.
+    ///
+    /// Typical: 1 GiB, for 128 connections with yamux or 29 with mplex.
+    pub unread_bytes: usize,
     /// Connections with one peer. More are refused.
     ///
-    /// Nodes of PRB v2 open one per call. Typical: 64.
+    /// Nodes of PRB v2 open one per call. Typical: 16.
     pub connections_per_peer: u32,
     /// Connections of peers that are not set up yet. More are refused.
     pub connections_pending: u32,
-    /// Streams on one connection. Typical: 128.
+    /// Streams on one connection; with mplex no more than 16. Typical: 32.
     pub streams_per_connection: usize,
     /// Peers that are remembered. Typical: 1024.
     pub peers: usize,
@@ -99,17 +113,19 @@ impl Default for Limits {
             answer: Duration::from_secs(120),
             call: Duration::from_secs(120),
             hello: Duration::from_secs(20),
+            read_bytes: 256 << 20,
             calls: 256,
-            calls_per_peer: 32,
+            calls_per_peer: 8,
             answers: 64,
             answers_per_peer: 16,
             answer_bytes: 256 << 20,
             waiting: 1024,
             waiting_per_peer: 128,
             connections: 1024,
-            connections_per_peer: 64,
+            unread_bytes: 1 << 30,
+            connections_per_peer: 16,
             connections_pending: 256,
-            streams_per_connection: 128,
+            streams_per_connection: 32,
             peers: 1024,
             refresh: Duration::from_secs(30),
             search: Duration::from_secs(30),

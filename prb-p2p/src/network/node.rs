@@ -10,6 +10,7 @@ use super::{
     boot::Boot,
     client::{Client, Greeting, Wanted},
     dials::{Dials, Target},
+    frame::kib,
     meter,
     seats::Seats,
     server::Server,
@@ -21,7 +22,9 @@ use futures::StreamExt as _;
 use libp2p::{
     core::transport::ListenerId,
     kad::QueryId,
-    swarm::{self, ConnectionId, Swarm, SwarmEvent, dial_opts::DialOpts, dial_opts::PeerCondition},
+    swarm::{
+        self, ConnectionId, DialError, Swarm, SwarmEvent, dial_opts::DialOpts, dial_opts::PeerCondition,
+    },
 };
 use socket2::{Domain, Socket, Type};
 use std::{
@@ -32,12 +35,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub(super) struct Node {
     swarm: Swarm<Behaviour>,
@@ -85,18 +88,21 @@ impl Node {
         let (own, limits, now) = (options.identity.peer_id(), options.limits.clone(), Instant::now());
         let key = options.pre_shared_key.as_ref();
         let boots = options.boot_nodes.iter().map(|address| Boot::new(now, address, &limits));
-        let boots = boots.collect::<Result<_, _>>()?;
-        let transport = transport::build(&options.identity, key, &limits)
-            .map_err(|error| StartError::Identity(error.to_string()))?;
+        let boots: Vec<Boot> = boots.collect::<Result<_, _>>()?;
+        let transport =
+            transport::build(&options.identity, key, boots.iter().map(|boot| boot.address.clone()), &limits)
+                .map_err(|error| StartError::Identity(error.to_string()))?;
         let config = swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(limits.idle)
             .with_max_negotiating_inbound_streams(limits.streams_per_connection);
         let me = options.me.told(own);
         let (sender, wanted) = mpsc::channel(MOST_WANTED);
         let (ends, endless) = mpsc::channel(MOST_WANTED);
+        let room = Arc::new(Semaphore::new(kib(limits.read_bytes.max(limits.largest_answer)) as usize));
         let client = |all, each| Client {
             wanted: sender.clone(),
             seats: Seats::new(all, each),
+            room: room.clone(),
             limits: limits.clone(),
             stop: stop.clone(),
         };
@@ -213,13 +219,18 @@ impl Node {
         let dial = options.connection_id();
         match self.swarm.dial(options) {
             Ok(()) => self.dials.flies(dial, Target::Boot(place)),
-            Err(error) => self.boot_failed(now, place, &words::dial(&error, self.has_key)),
+            Err(error) => self.boot_failed(now, place, &error),
         }
     }
 
-    fn boot_failed(&mut self, now: Instant, place: usize, reason: &str) {
+    fn boot_failed(&mut self, now: Instant, place: usize, error: &DialError) {
         let boot = &mut self.boots[place];
-        if boot.failed(now) {
+        if let DialError::LocalPeerId { .. } = error {
+            // One list of boot nodes is often given to all, those in it too.
+            debug!(address = %boot.address, "this boot node is this node itself");
+            boot.give_up();
+        } else if boot.failed(now) {
+            let reason = words::dial(error, self.has_key);
             warn!(address = %boot.address, reason, "boot node cannot be reached; it is tried again and again");
         }
     }
@@ -310,4 +321,4 @@ const LISTENING: Duration = Duration::from_secs(5);
 const MOST_WANTED: usize = 256;
 
 /// Peers that are asked at once who they are.
-const MOST_GREETINGS: usize = 16;
+const MOST_GREETINGS: usize = 32;

@@ -22,7 +22,8 @@ pub struct Peer {
     pub chain_identity: String,
     /// What its operator calls the bridge it belongs to.
     pub bridge_identity: String,
-    /// Where it was reached last, with its id.
+    /// Where it was reached last, with its id. Its host is a name only if it is one of
+    /// [`Options::boot_nodes`](super::Options::boot_nodes).
     #[serde(rename = "remoteAddr", serialize_with = "text")]
     pub address: Multiaddr,
     /// Whether it answered when it was asked last.

@@ -1,7 +1,9 @@
 //! Calls of others.
 
 use super::{
-    Caller, Limits, Service, address, frame, meter,
+    Caller, Limits, Service, address,
+    frame::{self, kib},
+    meter,
     peer::clean,
     seats::{Seat, Seats},
     streams::Incoming,
@@ -164,9 +166,18 @@ impl Server {
                 error!(method = method.name(), "answering a peer panicked; this is a fault of the program");
                 failed("answering failed; the log of this node says more".into())
             }
-            Err(_) => failed(format!("there was no answer within {} s", self.limits.service.as_secs())),
+            Err(_) => failed(late(method, self.limits.service)),
         }
     }
+}
+
+/// What is told of an answer that takes too long. What was asked for may go on.
+fn late(method: Method, within: Duration) -> String {
+    let text = format!("there was no answer within {} s", within.as_secs());
+    if !method.manages() {
+        return text;
+    }
+    format!("{text}; it may still be done, so look with ListPool or ListWorker before asking again")
 }
 
 fn failed(text: String) -> Result<Bytes, ResponseError> {
@@ -188,10 +199,6 @@ fn wrap(request_nonce: String, result: Result<Bytes, ResponseError>) -> Response
     }
 }
 
-fn kib(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
-}
-
 /// Ends a stream without an answer. Callers of v2 hang for ever if it is only dropped.
 async fn close(mut stream: Stream) {
     // One that does not take even this is dropped.
@@ -206,3 +213,16 @@ const MOST_CLOSING: usize = 256;
 
 /// What is around an answer, bytes: a nonce may be as long as a request, but those are of our size.
 const LARGEST_WRAPPING: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_still_be_done_is_to_be_looked_for_before_it_is_asked_again() {
+        let within = Duration::from_secs(60);
+        assert_eq!(late(Method::ListPool, within), "there was no answer within 60 s");
+        let text = late(Method::CreatePool, within);
+        assert!(text.contains("may still be done") && text.contains("ListPool or ListWorker"), "{text}");
+    }
+}

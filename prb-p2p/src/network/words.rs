@@ -27,6 +27,7 @@ pub(super) fn incoming(error: &ListenError, has_key: bool) -> (&'static str, Opt
     match error {
         ListenError::Denied { cause } => (denied(cause), None),
         ListenError::LocalPeerId { .. } => ("own", None),
+        ListenError::Transport(error) if causes(error).any(is_full) => ("limit", None),
         ListenError::Transport(error) => ("handshake", Some(with_hint(error, has_key))),
         ListenError::Aborted | ListenError::WrongPeerId { .. } => ("handshake", None),
     }
@@ -60,7 +61,7 @@ fn denied(cause: &ConnectionDenied) -> &'static str {
 
 fn with_hint(error: &(dyn Error + 'static), has_key: bool) -> String {
     let root = root(error);
-    if causes(error).any(is_no_connection) {
+    if causes(error).any(|cause| is_no_connection(cause) || is_full(cause)) {
         return root;
     }
     let hint = if has_key { "has another pre-shared key, or none," } else { "wants a pre-shared key" };
@@ -73,6 +74,11 @@ fn is_no_connection(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| {
         matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable)
     })
+}
+
+/// Whether there is no room for it.
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::QuotaExceeded)
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

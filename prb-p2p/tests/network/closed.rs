@@ -2,8 +2,9 @@ use super::*;
 use prb_p2p::PreSharedKey;
 use std::collections::BTreeSet;
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_pre_shared_key_keeps_out_whoever_has_another_or_none() {
+    let (log, _guard) = Log::begin();
     let with = |key: Option<&str>, options: Options| Options {
         pre_shared_key: key.map(|digit| PreSharedKey::parse(&digit.repeat(64)).unwrap()),
         ..options
@@ -14,8 +15,8 @@ async fn a_pre_shared_key_keeps_out_whoever_has_another_or_none() {
     let member = join(with(Some("1"), beside(&node))).await;
     find(&member, node.peer_id()).await;
     find(&node, member.peer_id()).await;
-    // By then the others were refused at least once.
-    tokio::time::sleep(quick().setup * 2).await;
+    // The others were refused.
+    log.until("boot node cannot be reached", 2).await;
     assert!(other.peers().is_empty() && none.peers().is_empty());
     assert_eq!(node.peers().len(), 1);
 }

@@ -1,5 +1,7 @@
 use super::*;
 use prb_p2p::StartError;
+use socket2::{Domain, Socket, Type};
+use std::net::SocketAddr;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v2_f065_a_boot_node_is_dialled_with_its_id_and_without() {
@@ -24,7 +26,7 @@ async fn a_boot_node_that_is_no_tcp_address_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_boot_node_that_is_up_later_is_found() {
     let identity = Identity::random();
-    let address = reserved();
+    let (_reserved, address) = reserved();
     let node = join(Options { boot_nodes: vec![address.clone()], ..options() }).await;
     let refused = async { node.call(&identity.peer_id(), "Hello", Bytes::new()).await };
     assert!(refused.await.is_err());
@@ -82,7 +84,7 @@ async fn a_peer_that_moves_or_restarts_is_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_boot_node_that_restarts_with_another_id_is_found_again() {
-    let address = reserved();
+    let (_reserved, address) = reserved();
     let first = join(Options { listen: vec![address.clone()], ..options() }).await;
     let node = join(Options { boot_nodes: vec![address.clone()], ..options() }).await;
     find(&node, first.peer_id()).await;
@@ -116,8 +118,24 @@ async fn v2_f063_peers_of_other_bridges_are_listed_with_what_they_are() {
     assert_eq!((found.hostname.as_str(), found.bridge_identity.len()), ("theirs[2J", 255));
 }
 
-/// A port where nobody listens yet.
-fn reserved() -> Multiaddr {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()
+#[tokio::test]
+async fn a_boot_node_that_is_the_node_itself_is_dropped_without_a_warning() {
+    let (log, _guard) = Log::begin();
+    let (_reserved, address) = reserved();
+    let identity = Identity::random();
+    let named = address.clone().with_p2p(identity.peer_id()).unwrap();
+    let boot_nodes = vec![address.clone(), named];
+    let node = join(Options { identity, listen: vec![address], boot_nodes, ..options() }).await;
+    log.until("this boot node is this node itself", 2).await;
+    assert_well(&node).await;
+    assert!(!log.text().contains("cannot be reached"), "{}", log.text());
+}
+
+/// A port where nobody listens yet. It is given to nobody who wants any port while the socket is there.
+fn reserved() -> (Socket, Multiaddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    (socket, format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap())
 }

@@ -17,7 +17,11 @@ use prb_p2p::{
     message::{ErrorKind, ResponseError, Role},
     method::Method,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 use tokio::time::timeout;
 
 /// A service whose methods do what tests need.
@@ -110,6 +114,44 @@ async fn assert_well(network: &Network) {
     find(&honest, network.peer_id()).await;
     let answer = honest.call(&network.peer_id(), "GetBlobByKey", Bytes::from_static(b"well?")).await.unwrap();
     assert_eq!(answer.result.unwrap(), "well?");
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let format = tracing_subscriber::fmt().json().with_max_level(tracing::Level::DEBUG);
+        let subscriber = format.with_writer(move || writer.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Waits until so many lines have these words.
+    async fn until(&self, words: &str, lines: usize) {
+        let end = Instant::now() + PATIENCE;
+        while self.text().matches(words).count() < lines {
+            assert!(Instant::now() < end, "no {words:?} in {}", self.text());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Longest wait for anything.

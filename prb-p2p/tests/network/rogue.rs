@@ -24,6 +24,8 @@ pub(crate) type Answering = Arc<dyn Fn(Stream) -> BoxFuture<'static, ()> + Send 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Muxer {
     Mplex,
+    /// As v2's: frames of up to 1 MiB.
+    MplexOfLargeFrames,
     Yamux,
 }
 
@@ -205,6 +207,11 @@ fn transport(key: &Keypair, muxer: Muxer) -> Boxed<(PeerId, StreamMuxerBox)> {
         .authenticate(noise::Config::new(key).unwrap());
     match muxer {
         Muxer::Mplex => secure.multiplex(libp2p_mplex::Config::new()).boxed(),
+        Muxer::MplexOfLargeFrames => {
+            let mut config = libp2p_mplex::Config::new();
+            config.set_split_send_size(1 << 20);
+            secure.multiplex(config).boxed()
+        }
         Muxer::Yamux => secure.multiplex(yamux::Config::default()).boxed(),
     }
 }

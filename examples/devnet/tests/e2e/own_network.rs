@@ -16,7 +16,11 @@ pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// Runs a test of this program by its name in one. Where the system does not allow that it is left out, which is told.
+/// Where this is set such a network must be possible.
+const NEEDED: &str = "PRB_NEED_NAMESPACES";
+
+/// Runs a test of this program by its name in one. Where the system does not allow that it is left out, which is told; or fails,
+/// if it must be possible.
 pub async fn run(test: &str) {
     let script = format!(
         "ip link set lo up && ip addr add {ADDRESS}/32 dev lo && ip route add 224.0.0.0/4 dev lo || exit {IMPOSSIBLE}\n\
@@ -34,12 +38,17 @@ pub async fn run(test: &str) {
         .await;
     let output = match run {
         Ok(output) => output,
-        Err(cause) => return println!("LEFT OUT {test}: there is no unshare: {cause}"),
+        Err(cause) => return left_out(test, &format!("there is no unshare: {cause}")),
     };
     let said = [&output.stdout[..], &output.stderr[..]].concat();
     let said = String::from_utf8_lossy(&said);
     if output.status.code() == Some(IMPOSSIBLE) || said.starts_with("unshare: ") {
-        return println!("LEFT OUT {test}: this system gives no network to tests: {said}");
+        return left_out(test, &format!("this system gives no network to tests: {said}"));
     }
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn left_out(test: &str, why: &str) {
+    assert!(std::env::var_os(NEEDED).is_none(), "{test}: {why}, and {NEEDED} is set");
+    println!("LEFT OUT {test}: {why}");
 }

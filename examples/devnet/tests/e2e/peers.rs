@@ -32,6 +32,7 @@ impl Joining {
             listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
             boot_nodes: vec![boot.to_string()],
             mdns: false,
+            trust_found: true,
             ..P2p::default()
         };
         Self { p2p, serve: "127.0.0.1:0" }
@@ -39,7 +40,8 @@ impl Joining {
 
     /// By mDNS alone, on every address.
     fn by_mdns() -> Self {
-        let p2p = P2p { enabled: true, listen: vec!["/ip4/0.0.0.0/tcp/0".to_owned()], ..P2p::default() };
+        let listen = vec!["/ip4/0.0.0.0/tcp/0".to_owned()];
+        let p2p = P2p { enabled: true, listen, trust_found: true, ..P2p::default() };
         Self { p2p, serve: "0.0.0.0:0" }
     }
 
@@ -296,6 +298,39 @@ async fn v2_f016_a_provider_that_comes_back_on_another_port_is_followed() {
     world.halt_chains().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn v2_f131_x18_a_provider_that_anybody_could_be_is_not_read_from() {
+    let mut world = World::new(network::Config::default(), 40, 2).await;
+    world.run_chains();
+    let port = Port::keep();
+    let joining = Joining::by(&multiaddr(&port));
+    let mut ours = Site::start(&world, joining.clone().at(&port)).await;
+    let mut stranger = Site::start(&world, joining.clone()).await;
+    let stranger_id = stranger.id().await;
+    let mut choosy = joining.clone();
+    choosy.p2p.trust_found = false;
+    choosy.p2p.members = vec![ours.id().await.to_string()];
+    let choosy = Manager::start(&world, 0, &choosy).await;
+    choosy.until_reading_from(vec![ours.url("127.0.0.1")]).await;
+    until_listed(&in_time("it joins", choosy.peers.joined()).await, &[stranger_id]).await;
+
+    // One that trusts everybody and came later reads from both, so the other one had its time.
+    let trusting = Manager::start(&world, 1, &joining).await;
+    trusting.until_reading_from(vec![ours.url("127.0.0.1"), stranger.url("127.0.0.1")]).await;
+    for (worker, manager) in [&choosy, &trusting].into_iter().enumerate() {
+        until_at_tip(&world, worker, manager).await;
+    }
+    assert_eq!(choosy.reads_from(), [ours.url("127.0.0.1")]);
+
+    for manager in [choosy, trusting] {
+        manager.stop().await;
+    }
+    for site in [&mut ours, &mut stranger] {
+        site.stop().await;
+    }
+    world.halt_chains().await;
+}
+
 /// In a network of its own, with an address that is not the loopback's: peers are strangers to each other there.
 #[tokio::test(flavor = "multi_thread")]
 async fn v2_f064_v2_f131_x18_peers_find_each_other_by_mdns_and_strangers_change_nothing() {
@@ -324,7 +359,7 @@ async fn v2_f064_v2_f131_x18_peers_find_each_other_by_mdns_and_strangers_change_
         (Method::RestartWorker, json!({ "ids": [uuid] })),
     ] {
         let refused = call(&stranger, &id, method, request).await.unwrap_err();
-        assert!(refused.contains("UNAUTHORIZED") && refused.contains("p2p.allow"), "{refused}");
+        assert!(refused.contains("UNAUTHORIZED") && refused.contains("p2p.managers"), "{refused}");
     }
     assert_eq!(call(&stranger, &id, Method::ListPool, json!({})).await.unwrap(), known);
     until_at_tip(&world, 0, &manager).await;

@@ -128,6 +128,22 @@ fn alone() -> Api {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_there_is_no_network_the_reason_is_answered() {
+    let api = alone();
+    let said = async || {
+        let answer = ask(api.monitor().unwrap(), "POST", "/ptp/discover", &[JSON], "{}").await;
+        assert_eq!(answer.status, 503);
+        answer.json()["message"].as_str().unwrap().to_owned()
+    };
+    assert!(said().await.contains("is off here"), "{}", said().await);
+    let (telling, trouble) = tokio::sync::watch::channel(String::new());
+    api.joining(trouble);
+    telling.send_replace("chain.para: no answer".to_owned());
+    assert!(said().await.ends_with("not joined yet: chain.para: no answer"), "{}", said().await);
+    api.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn v2_f075_peers_that_were_found_are_listed_by_any_method() {
     let world = World::new().await;
     let shown = |peer: &Network, hostname: &str, role: i32| {

@@ -3,7 +3,7 @@
 use super::{
     BUILT_IN_TRADER, CONFIG_MODE, DATA_SOURCES, ENFORCE_SCORE, Effect, Environment, KEEP_ALIVE,
     KEEP_ALIVE_TIMEOUT, MIN_SCORE, MODULE, Remark, Service, TABLE, Variable, is_generic, is_known, of_key,
-    table::milliseconds,
+    table::{milliseconds, words_left_out},
 };
 use crate::config::{
     ConfigError, Origin,
@@ -185,6 +185,10 @@ impl Environment {
     fn service_defaults(&self, given: &mut Given<'_>) -> Result<(), ConfigError> {
         let Some(service) = self.service()? else { return Ok(()) };
         let is_provider = service == Service::DataProvider;
+        // v2 read from whoever was there, and its guides list nobody. Whoever says more of the network lists whom he trusts.
+        let trusts_all = service == Service::Lifecycle
+            && !given.file_says("p2p")
+            && !given.settings.contains_key("p2p.members");
         let folder = if is_provider { V2_PROVIDER_DATA } else { V2_DATA };
         let text = |text: &str| Value::String(text.to_owned());
         for (key, value) in [
@@ -192,6 +196,7 @@ impl Environment {
             ("serve.listen", is_provider.then(|| text(V2_LISTEN))),
             ("p2p.enabled", self.joins()?.then_some(Value::Boolean(true))),
             ("p2p.identity_dir", self.joins()?.then(|| text(V2_PEER_KEYS))),
+            ("p2p.trust_found", trusts_all.then_some(Value::Boolean(true))),
         ] {
             // What is kept elsewhere is no volume of v2's with its keys.
             let elsewhere = key == "p2p.identity_dir" && !given.is_kept_in(Path::new(V2_DATA));
@@ -258,12 +263,25 @@ impl Given<'_> {
                     if !self.may_set(key, name) {
                         continue;
                     }
-                    let Some(value) = parser(value).map_err(|cause| bad(name, &cause))? else { continue };
-                    self.set(key, value, name)?;
+                    let Some(parsed) = parser(value).map_err(|cause| bad(name, &cause))? else { continue };
+                    if *key == "p2p.boot_nodes" {
+                        self.leave_out(name, value);
+                    }
+                    self.set(key, parsed, name)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Tells which parts of boot nodes are taken for nothing.
+    fn leave_out(&mut self, name: &str, value: &str) {
+        for word in words_left_out(value) {
+            let what = format!(
+                "has {word:?} where the id of a boot node belongs; it is left out, and whoever answers there is taken"
+            );
+            self.warn(name, &what);
+        }
     }
 
     /// Why a variable of this key does nothing, if it does: by itself it neither turns this into one that reads from data

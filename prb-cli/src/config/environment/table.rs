@@ -176,22 +176,40 @@ fn boot_nodes(value: &str) -> Result<Option<Value>, String> {
     let Some(Value::Array(mut nodes)) = urls(value)? else { return Ok(None) };
     let is_any = |node: &str| node.starts_with("/ip4/0.0.0.0/") || node.starts_with("/ip6/::/");
     nodes.retain(|node| !node.as_str().is_some_and(is_any));
-    let nodes = nodes.into_iter().map(|node| node.as_str().map(with_id).map_or(node, Value::String));
-    Ok(Some(Value::Array(nodes.collect())))
+    let nodes = nodes.iter().filter_map(Value::as_str).map(|node| with_id(node).map(Value::String));
+    Ok(Some(Value::Array(nodes.collect::<Result<_, _>>()?)))
 }
 
 /// The guides of v2 write `/ip4/10.0.0.3/tcp/28888/ID`, which is no multiaddr: v2 ignored it. What stands there is the id if it
-/// is one, and left out if not.
-fn with_id(node: &str) -> String {
-    let Some((address, last)) = node.rsplit_once('/') else { return node.to_owned() };
-    let is_port = |(_, port): (&str, &str)| port.parse::<u16>().is_ok();
-    if !address.rsplit_once("/tcp/").is_some_and(is_port) {
-        return node.to_owned();
-    }
+/// is one, refused if it was meant to be one, and [left out](words_left_out) if not.
+fn with_id(node: &str) -> Result<String, String> {
+    let Some((address, last)) = behind_port(node) else { return Ok(node.to_owned()) };
     match last.parse::<PeerId>() {
-        Ok(id) => format!("{address}/p2p/{id}"),
-        Err(_) => address.to_owned(),
+        Ok(id) => Ok(format!("{address}/p2p/{id}")),
+        Err(_) if is_like_id(last) => Err(format!(
+            "{last:?} in {node:?} is no peer id; copy all of what its service logs after `Got my peer id`"
+        )),
+        Err(_) => Ok(address.to_owned()),
     }
+}
+
+/// What stands behind the port of a boot node and is neither an id nor meant to be one, like `peer_id_of_data_provider` in a guide.
+pub(super) fn words_left_out(value: &str) -> Vec<&str> {
+    let last = |node| behind_port(node).map(|(_, last)| last);
+    let is_word = |last: &&str| !last.is_empty() && last.parse::<PeerId>().is_err() && !is_like_id(last);
+    value.split(',').map(str::trim).filter_map(last).filter(is_word).collect()
+}
+
+/// A boot node's address up to its port, and the one part behind it.
+fn behind_port(node: &str) -> Option<(&str, &str)> {
+    let (address, last) = node.rsplit_once('/')?;
+    let (_, port) = address.rsplit_once("/tcp/")?;
+    port.parse::<u16>().is_ok().then_some((address, last))
+}
+
+/// Whether a text begins as ids do: of ed25519, RSA and secp256k1 keys.
+fn is_like_id(text: &str) -> bool {
+    ["12D3", "Qm", "16Uiu"].iter().any(|start| text.starts_with(start))
 }
 
 /// One address, whatever is in it.

@@ -81,12 +81,6 @@ const SET: &[(&str, &str, &str, &str)] = &[
     ("PTP_BOOT_NODES", "/ip4/10.0.0.3/tcp/28888", "p2p.boot_nodes", r#"["/ip4/10.0.0.3/tcp/28888"]"#),
     (
         "PTP_BOOT_NODES",
-        "/ip4/10.0.0.3/tcp/1/peer_id_of_data_provider",
-        "p2p.boot_nodes",
-        r#"["/ip4/10.0.0.3/tcp/1"]"#,
-    ),
-    (
-        "PTP_BOOT_NODES",
         "/ip4/10.0.0.3/tcp/1/QmaFjU19xRS2yWApP1dEoiRKN7WgHs6sLiW9dqVKG8R7zZ",
         "p2p.boot_nodes",
         r#"["/ip4/10.0.0.3/tcp/1/p2p/QmaFjU19xRS2yWApP1dEoiRKN7WgHs6sLiW9dqVKG8R7zZ"]"#,
@@ -135,6 +129,42 @@ fn v2_f085_v2_f086_v2_f131_each_variable_of_the_network_sets_something_where_it_
             let expected = (expected.to_string(), Origin::Environment((*name).to_owned()));
             assert_eq!(value(&config, key), expected, "{name}={text}");
         }
+    }
+}
+
+#[test]
+fn v2_f065_what_the_guides_write_for_an_id_is_left_out_and_told_and_a_broken_id_is_refused() {
+    for name in ["PHALA_WALKIE_BOOT_NODES", "PTP_BOOT_NODES"] {
+        let nodes = "/ip4/10.0.0.3/tcp/1/peer_id_of_data_provider,/ip4/10.0.0.4/tcp/1";
+        let config = made("", &[(name, nodes)]).unwrap();
+        assert_eq!(value(&config, "p2p.boot_nodes").0, r#"["/ip4/10.0.0.3/tcp/1","/ip4/10.0.0.4/tcp/1"]"#);
+        let [remark] = config.remarks() else { panic!("{:?}", config.remarks()) };
+        let words = [name, "\"peer_id_of_data_provider\"", "left out"];
+        assert!(!remark.is_aside() && words.iter().all(|word| remark.contains(word)), "{remark}");
+        for id in ["12D3KooW", "QmaFjU19xRS2yWApP1dEoiRKN7WgHs6sLiW9dqVKG8R7z", "16Uiu2HAm"] {
+            let error = made("", &[(name, &format!("/ip4/10.0.0.3/tcp/1/{id}"))]).unwrap_err();
+            assert!(error.contains(name) && error.contains(id) && error.contains("no peer id"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn v2_f080_x18_whoever_is_found_is_trusted_where_v2s_environment_alone_says_what_to_do() {
+    let lifecycle = (MODULE, "lifecycle");
+    let id = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+    for (file, variables, trusts) in [
+        ("", &[lifecycle][..], true),
+        ("", &[lifecycle, ("PHALA_BRIDGE_IDENTITY", "cluster_1")], true),
+        ("", &[(MODULE, "data_provider")], false),
+        ("", &[("PHALA_WALKIE_LISTEN_ADDRESSES", "/ip4/0.0.0.0/tcp/1")], false),
+        ("", &[lifecycle, ("PRB_P2P_TRUST_FOUND", "false")], false),
+        ("", &[lifecycle, ("PRB_P2P_MEMBERS", id)], false),
+        ("[p2p]\n", &[lifecycle], false),
+        ("[p2p]\ntrust_found = true\n", &[], true),
+    ] {
+        let config = made(file, variables).unwrap();
+        assert_eq!(config.p2p.trust_found, trusts, "{file} {variables:?}");
+        assert!(config.remarks().is_empty(), "{:?}", config.remarks());
     }
 }
 

@@ -14,8 +14,8 @@ use prb_p2p::message::{ErrorKind, ResponseError};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ManageError {
     #[error(
-        "{method} changes something, and {peer} may not; name that id in p2p.allow of this lifecycle manager \
-         (allow = [\"{peer}\"]), or call from its own machine"
+        "{method} changes something, and {peer} may not; name that id in p2p.managers of this lifecycle manager \
+         (managers = [\"{peer}\"]), or call from its own machine"
     )]
     Unauthorized { peer: String, method: &'static str },
     #[error("{0} is not answered by a lifecycle manager")]

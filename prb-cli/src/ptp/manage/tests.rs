@@ -90,7 +90,7 @@ async fn x18_a_stranger_looks_and_changes_nothing_and_is_told_how_to_be_listed()
         let data = Method::CreatePool.request_from_json(&body).unwrap();
         let error = place.management.answer(PEER, Permission::Look, method, data).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthorized);
-        assert!(error.message().contains("p2p.allow") && error.message().contains(PEER), "{error}");
+        assert!(error.message().contains("p2p.managers") && error.message().contains(PEER), "{error}");
     }
     assert_eq!(place.inventory.revision().unwrap(), 0);
     let answer = place.management.answer(PEER, Permission::Look, Method::ListPool, Bytes::new()).await;

@@ -111,6 +111,59 @@ fn x18_a_flood_of_peers_leaves_those_that_answered() {
 }
 
 #[test]
+fn x18_peers_that_never_answer_keep_no_other_from_being_asked() {
+    let (mut book, mut now) = book(1024);
+    let mut ids: Vec<PeerId> = (0..201).map(|_| PeerId::random()).collect();
+    ids.sort_unstable();
+    let high = ids.pop().unwrap();
+    for peer in &ids {
+        book.heard(now, *peer, &[at(THERE)]);
+    }
+    book.heard(now, high, &[at(HERE)]);
+    let mut rounds = 1;
+    loop {
+        let round = book.due(now, 32);
+        if round.contains(&high) {
+            break;
+        }
+        now += secs(20);
+        round.iter().for_each(|peer| assert!(!book.failed(now, peer)));
+        rounds += 1;
+    }
+    // 24 seats of 32: each is asked once before any is asked twice.
+    assert_eq!(rounds, 201_usize.div_ceil(24));
+}
+
+#[test]
+fn x18_seats_are_kept_for_peers_that_answer_and_for_those_that_did_not_yet() {
+    let (mut book, now) = book(1024);
+    let good = found(&mut book, now);
+    let boot = PeerId::random();
+    for _ in 0..100 {
+        book.heard(now, PeerId::random(), &[at(THERE)]);
+    }
+    assert_eq!(book.due(now, 16).len(), 12);
+    assert_eq!(book.due(now, 16), [], "four seats are not for them");
+    book.linked(now, boot, &at("/dns4/boot.example/tcp/1"));
+    book.boots(&boot);
+    let mut known = book.due(now + secs(30), 16);
+    known.sort_unstable();
+    let mut expected = [good, boot];
+    expected.sort_unstable();
+    assert_eq!(known, expected);
+}
+
+#[test]
+fn x18_a_name_that_others_tell_is_not_believed() {
+    let (mut book, now) = book(9);
+    let peer = PeerId::random();
+    assert!(book.heard(now, peer, &[at("/dns4/evil.example/tcp/1"), at("/dns/localhost/tcp/1")]));
+    assert!(book.entries.is_empty());
+    book.heard(now, peer, &[at("/dns4/evil.example/tcp/1"), at(HERE)]);
+    assert_eq!(book.addresses(&peer), Some((None, vec![at(HERE)])));
+}
+
+#[test]
 fn an_address_where_another_is_is_forgotten() {
     let (mut book, now) = book(9);
     let peer = found(&mut book, now);

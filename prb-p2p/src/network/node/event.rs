@@ -82,9 +82,12 @@ impl Node {
 
     /// We opened a connection.
     fn linked(&mut self, peer: PeerId, link: ConnectionId, at: &Multiaddr) {
-        let now = Instant::now();
+        let (now, mut is_boot) = (Instant::now(), false);
         match self.dials.landed(link) {
-            Some(Target::Boot(place)) => self.boots[place].connected(now, peer),
+            Some(Target::Boot(place)) => {
+                self.boots[place].connected(now, peer);
+                is_boot = true;
+            }
             Some(Target::Peer(..)) if self.links.contains_key(&peer) => {
                 // Another address of it was faster.
                 self.swarm.close_connection(link);
@@ -100,6 +103,9 @@ impl Node {
             && !self.book.linked(now, peer, &at)
         {
             meter::refused("no_room");
+        }
+        if is_boot {
+            self.book.boots(&peer);
         }
     }
 
@@ -118,7 +124,7 @@ impl Node {
     fn dial_failed(&mut self, dial: ConnectionId, error: &DialError) {
         let reason = words::dial(error, self.has_key);
         match self.dials.failed(dial, &reason) {
-            Some(Target::Boot(place)) => self.boot_failed(Instant::now(), place, &reason),
+            Some(Target::Boot(place)) => self.boot_failed(Instant::now(), place, error),
             Some(Target::Peer(peer, at)) => {
                 debug!(%peer, address = %at, reason, "dialling a peer failed");
                 if let DialError::WrongPeerId { .. } | DialError::LocalPeerId { .. } = error {

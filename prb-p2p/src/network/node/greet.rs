@@ -2,17 +2,18 @@
 
 use super::{MOST_GREETINGS, Node};
 use crate::network::{CallError, Peer, PeerId, book::News, client::Greeting, meter};
+use futures::FutureExt as _;
 use libp2p::kad::{GetClosestPeersError, GetClosestPeersOk, PeerInfo, QueryResult};
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 impl Node {
     /// Asks those whose turn it is who they are.
     pub(super) fn greet(&mut self, now: Instant) {
-        for peer in self.book.due(now, MOST_GREETINGS.saturating_sub(self.greetings.len())) {
+        for peer in self.book.due(now, MOST_GREETINGS) {
             let (greeter, me) = (self.greeter.clone(), self.me.clone());
-            self.greetings.spawn(async move { (peer, greeter.greet(peer, me).await) });
+            self.greetings.spawn(caught(peer, async move { greeter.greet(peer, me).await }));
         }
     }
 
@@ -113,6 +114,15 @@ impl Node {
     }
 }
 
+/// A greeting that panics is one that failed, so that the peer is asked again.
+async fn caught(peer: PeerId, greeting: impl Future<Output = Greeting>) -> (PeerId, Greeting) {
+    let greeting = AssertUnwindSafe(greeting).catch_unwind().await.unwrap_or_else(|_| {
+        error!(%peer, "asking a peer who it is panicked; this is a fault of the program");
+        Greeting::Failed(CallError::BadAnswer("reading it failed; the log says more".into()))
+    });
+    (peer, greeting)
+}
+
 fn tell(news: News, told: &Peer) {
     let Peer { id, hostname, role, chain_identity, bridge_identity, address, .. } = told;
     let words = match news {
@@ -126,3 +136,15 @@ fn tell(news: News, told: &Peer) {
 
 /// Until a peer that is new in the DHT is asked for others, so that several are asked at once.
 const SEARCH_SOON: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_greeting_that_panics_is_reported_as_failed() {
+        let peer = PeerId::random();
+        let (of, greeting) = caught(peer, async { panic!("a fault") }).await;
+        assert!(of == peer && matches!(greeting, Greeting::Failed(CallError::BadAnswer(_))));
+    }
+}
