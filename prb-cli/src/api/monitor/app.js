@@ -66,10 +66,11 @@ function choices(told) {
 
 /** Asks for the token of the manager that is shown; until there is a page, for that of this program. */
 function wantToken(why = "") {
+    const of = select.parentElement.hidden || select.value === "this" ? "" : select.value;
     return token(() => {
         asked = false;
         begin();
-    }, { why, own: page === null, of: select.parentElement.hidden ? "" : select.value });
+    }, { why, own: page === null, of });
 }
 
 function go() {
