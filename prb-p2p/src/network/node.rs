@@ -225,7 +225,8 @@ impl Node {
 
     fn boot_failed(&mut self, now: Instant, place: usize, error: &DialError) {
         let boot = &mut self.boots[place];
-        if let DialError::LocalPeerId { .. } = error {
+        // libp2p takes away the address it is given if this node listens there.
+        if let DialError::LocalPeerId { .. } | DialError::NoAddresses = error {
             // One list of boot nodes is often given to all, those in it too.
             debug!(address = %boot.address, "this boot node is this node itself");
             boot.give_up();
