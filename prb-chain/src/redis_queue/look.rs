@@ -101,7 +101,7 @@ mod tests {
     fn what_is_under_way_is_told_by_what_it_is_about() {
         let worker = WorkerKey([1; 32]);
         let session = CallKey::Session(worker);
-        assert_eq!(about(&[session.clone()]), format!("session of worker {worker}"));
+        assert_eq!(about(std::slice::from_ref(&session)), format!("session of worker {worker}"));
         let many = about(&[CallKey::Pool(PoolId(3)), session, CallKey::Register(worker)]);
         assert!(many.starts_with("3 calls: pool 3; session of worker") && many.ends_with('…'), "{many}");
     }

@@ -321,7 +321,7 @@ async fn v3_f61_nothing_is_forwarded_for_who_may_not_ask_it_here() {
 
 #[test]
 fn a_path_through_very_many_managers_is_judged_as_others_are() {
-    let mut segments = vec!["managers", "m"].repeat(2000);
+    let mut segments = ["managers", "m"].repeat(2000);
     segments.extend(["ptp", "proxy", "P"]);
     for (method, changes) in [("KickWorker", true), ("ListWorker", false)] {
         let segments = [segments.as_slice(), &[method]].concat();
