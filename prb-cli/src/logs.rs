@@ -54,17 +54,21 @@ fn parsed(origin: &'static str, filter: &str) -> Result<EnvFilter, LogError> {
     })
 }
 
-/// Whether a line may be written whatever the filter says: below INFO the transport to nodes repeats addresses with the
-/// passwords and keys in them.
-fn is_harmless(metadata: &Metadata<'_>) -> bool {
-    let module = metadata.module_path().unwrap_or_default();
-    *metadata.level() <= Level::INFO || !module.starts_with("jsonrpsee_client_transport")
+/// Whether a line may be written if the filter lets it. Below INFO the transport to nodes repeats addresses with the passwords
+/// and keys in them. What libp2p informs and warns of are its own workings, like a table of peers that is empty at the start;
+/// prb says itself what matters of them.
+fn is_wanted(metadata: &Metadata<'_>) -> bool {
+    let (level, module) = (*metadata.level(), metadata.module_path().unwrap_or_default());
+    if module.starts_with("jsonrpsee_client_transport") {
+        return level <= Level::INFO;
+    }
+    !(module.starts_with("libp2p") && [Level::INFO, Level::WARN].contains(&level))
 }
 
 /// Sends logs to standard error. `RUST_LOG` wins over the configuration.
 pub fn start(config: &Log) -> Result<(), LogError> {
     let (filter, control) = Control::of(filter(config)?);
-    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_harmless));
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_wanted));
     let ansi = std::io::stderr().is_terminal();
     let started = if config.json {
         registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()

@@ -79,13 +79,16 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 fn tell(path: &Path, mode: u32, mended: bool) {
-    warn!(
-        path = %path.display(),
-        mode = %format_args!("{mode:o}"),
-        mended,
-        "a secret could be read by others on this machine; consider it known to them{}",
-        if mended { "" } else { ", and take that permission away (chmod 600)" }
-    );
+    let (path, mode) = (path.display(), format_args!("{mode:o}"));
+    if mended {
+        warn!(%path, %mode, "a secret could be read by others on this machine; consider it known to them");
+    } else {
+        warn!(
+            %path,
+            %mode,
+            "a secret can be read by others on this machine; consider it known to them, and take that permission away (chmod 600)"
+        );
+    }
 }
 
 /// The permissions of a file, if others may read or write it.

@@ -175,6 +175,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn changes_are_logged_with_who_made_them_and_refusals_without_what_was_sent() {
+        let observed = prb_core::testkit::Observed::begin();
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::for_nodes(folder.path().to_owned(), "ws://127.0.0.1:9", "ws://127.0.0.1:9");
+        let inventory = Inventory::open(&config.inventory_dir()).unwrap();
+        let (desk, here) = (Desk::of(&P2p::default()).unwrap(), caller(true));
+        desk.open(Management::Resting { inventory, keyring: Arc::new(config.keyring()) }).await;
+        for (secret, is_taken) in [("sesame open", false), ("//Alice//sesame", true), ("sesame shut", false)]
+        {
+            let pool = json!({ "pools": [{ "pid": 1, "name": "p", "owner": { "mnemonic": secret } }] });
+            let make = Method::CreatePool.request_from_json(&pool).unwrap();
+            assert_eq!(desk.answer(&here, Method::CreatePool, make).await.is_ok(), is_taken, "{secret}");
+        }
+        let peer = here.peer.to_string();
+        assert_eq!(observed.lines(&["INFO", "CreatePool", &peer, "changed"]).len(), 1);
+        assert_eq!(observed.lines(&["INFO", "CreatePool", &peer, "refused", "SERVER"]).len(), 1);
+        assert!(observed.lines(&["sesame"]).is_empty());
+    }
+
+    #[tokio::test]
     async fn v2_f036_in_config_mode_pools_are_made_and_before_and_after_nothing_is_answered() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::for_nodes(folder.path().to_owned(), "ws://127.0.0.1:9", "ws://127.0.0.1:9");

@@ -19,7 +19,7 @@ use prb_p2p::{
 };
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 use tokio::time::timeout;
@@ -122,11 +122,19 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        // While there is one alone, a place that another thread is the first to pass, without any, is taken to be of interest to
+        // nobody.
+        static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| tracing::Dispatch::new(Self::default().subscriber()));
         let log = Self::default();
-        let writer = log.clone();
-        let format = tracing_subscriber::fmt().json().with_max_level(tracing::Level::DEBUG);
-        let subscriber = format.with_writer(move || writer.clone()).finish();
+        let subscriber = log.subscriber();
         (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+        let writer = self.clone();
+        let format = tracing_subscriber::fmt().json().with_max_level(tracing::Level::DEBUG);
+        format.with_writer(move || writer.clone()).finish()
     }
 
     fn text(&self) -> String {

