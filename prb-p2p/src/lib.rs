@@ -2,7 +2,7 @@
 //! workers, so it can be embedded alone.
 //!
 //! It speaks what PRB v2 calls Walkie, so nodes of v2 take part: libp2p over TCP with Noise, yamux or mplex, and the
-//! protocol `/pb`, a stream per call with one protobuf [`message`](crate::message) each way. Nodes are found by boot
+//! protocol `/pb`, a stream per call with one protobuf [`message`] each way. Nodes are found by boot
 //! nodes, by mDNS, and by asking nodes that are known (the DHT `/ipfs/lan/kad/1.0.0`, of which only the routing is used).
 //! A node that is found is asked who it is (`Hello`), again and again: one that moves is followed, one that is gone is
 //! dropped.
