@@ -338,17 +338,21 @@ async fn v2_f064_v2_f131_x18_peers_find_each_other_by_mdns_and_strangers_change_
     if !own_network::is_inside() {
         return own_network::run(name).await;
     }
-    let mut world = World::new(network::Config::default(), 40, 1).await;
+    let mut world = World::new(network::Config::default(), 40, 2).await;
     world.run_chains();
     let joining = Joining::by_mdns();
-    let mut site = Site::start(&world, joining.clone()).await;
-    let manager = Manager::start(&world, 0, &joining).await;
-    manager.until_reading_from(vec![site.url(own_network::ADDRESS)]).await;
-    until_at_tip(&world, 0, &manager).await;
+    let mut sites = [Site::start(&world, joining.clone()).await, Site::start(&world, joining.clone()).await];
+    let managers = [Manager::start(&world, 0, &joining).await, Manager::start(&world, 1, &joining).await];
+    let urls: Vec<String> = sites.iter().map(|site| site.url(own_network::ADDRESS)).collect();
+    for (worker, manager) in managers.iter().enumerate() {
+        manager.until_reading_from(urls.clone()).await;
+        until_at_tip(&world, worker, manager).await;
+    }
 
     let stranger = monitor(&joining).await;
-    let id = manager.id().await;
-    until_listed(&stranger, &[id, site.id().await]).await;
+    let id = managers[0].id().await;
+    let ids = [id, managers[1].id().await, sites[0].id().await, sites[1].id().await];
+    until_listed(&stranger, &ids).await;
     let known = call(&stranger, &id, Method::ListPool, json!({})).await.unwrap();
     assert_eq!(known["pools"].as_array().map(Vec::len), Some(1), "{known}");
     let workers = call(&stranger, &id, Method::ListWorker, json!({})).await.unwrap();
@@ -362,11 +366,15 @@ async fn v2_f064_v2_f131_x18_peers_find_each_other_by_mdns_and_strangers_change_
         assert!(refused.contains("UNAUTHORIZED") && refused.contains("p2p.managers"), "{refused}");
     }
     assert_eq!(call(&stranger, &id, Method::ListPool, json!({})).await.unwrap(), known);
-    until_at_tip(&world, 0, &manager).await;
+    until_at_tip(&world, 0, &managers[0]).await;
 
     stranger.stop().await;
-    manager.stop().await;
-    site.stop().await;
+    for manager in managers {
+        manager.stop().await;
+    }
+    for site in &mut sites {
+        site.stop().await;
+    }
     world.halt_chains().await;
 }
 
