@@ -9,6 +9,7 @@ mod image;
 mod view;
 
 pub use image::{ENDED_KEPT, Fees, Image, Job, Past, Totals};
+#[cfg(feature = "redis")]
 pub(crate) use view::origin;
 pub use view::{Entry, Stand, describe};
 
